@@ -1,0 +1,158 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// flushInterval is the time between two writes of changed counts. Twice a
+// second leaves a slow fsync its time within the one second of counts that a
+// kill may cost.
+const flushInterval = 500 * time.Millisecond
+
+// Ledger holds the counters of all apps. All methods may be called from any
+// goroutine.
+type Ledger struct {
+	// Immutable after Open.
+	clock func() time.Time
+	store store // nil: memory only
+
+	// Any goroutine (atomic).
+	logger  atomic.Pointer[slog.Logger]
+	failing atomic.Bool // the last use of the store failed, and was logged
+
+	// Guarded by mu.
+	mu   sync.Mutex
+	apps map[string]*App
+
+	flushing sync.Mutex // held over one flush: two would write in either order
+}
+
+// row is one changed period on its way to the store.
+type row struct {
+	app    *App
+	period *period
+	record record
+}
+
+// Open opens the ledger in the directory dir, which it makes when missing; an
+// empty dir keeps counts in memory only. A nil clock is time.Now. Errors:
+// [ErrInUse] when another process has the directory, [ErrDamaged] when the
+// file in it cannot be read, else what the file system says.
+func Open(dir string, clock func() time.Time) (*Ledger, error) {
+	if dir == "" {
+		return newLedger(nil, clock), nil
+	}
+	s, err := openBolt(dir)
+	if err != nil {
+		return nil, err
+	}
+	return newLedger(s, clock), nil
+}
+
+func newLedger(s store, clock func() time.Time) *Ledger {
+	if clock == nil {
+		clock = time.Now
+	}
+	return &Ledger{clock: clock, store: s, apps: make(map[string]*App)}
+}
+
+// LogTo makes the ledger report storage trouble to log instead of slog's
+// default logger.
+func (l *Ledger) LogTo(log *slog.Logger) { l.logger.Store(log) }
+
+// App returns the counters of the app with this id, made on first use, with
+// no limits until SetPlan.
+func (l *Ledger) App(id string) *App {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.apps[id]
+	if a == nil {
+		a = &App{id: id, ledger: l}
+		a.limits.Store(&limits{})
+		a.roll(l.clock())
+		l.apps[id] = a
+	}
+	return a
+}
+
+// Run writes changed counts to the store, twice a second, until ctx is done.
+// Failures are logged, once for each run of them, and tried again.
+func (l *Ledger) Run(ctx context.Context) {
+	tick := time.NewTicker(flushInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			l.report(l.flush())
+		}
+	}
+}
+
+// Close writes what has changed and closes the store. Counting goes on in
+// memory afterwards. Call it once, when Run has returned.
+func (l *Ledger) Close() error {
+	if l.store == nil {
+		return nil
+	}
+	return errors.Join(l.flush(), l.store.close())
+}
+
+// flush writes the periods that differ from the store, in one transaction.
+func (l *Ledger) flush() error {
+	if l.store == nil {
+		return nil
+	}
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	var rows []row
+	var failure error
+	for _, a := range l.snapshot() {
+		var err error
+		if rows, err = a.changes(rows); err != nil {
+			failure = err
+		}
+	}
+	if len(rows) == 0 {
+		return failure
+	}
+	if err := l.store.save(rows); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		r.app.stored(r.period, r.record)
+	}
+	return failure
+}
+
+func (l *Ledger) snapshot() []*App {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	apps := make([]*App, 0, len(l.apps))
+	for _, a := range l.apps {
+		apps = append(apps, a)
+	}
+	return apps
+}
+
+// report logs the first error of a run of errors, and the end of the run.
+func (l *Ledger) report(err error) {
+	if l.failing.Swap(err != nil) == (err != nil) {
+		return
+	}
+	log := l.logger.Load()
+	if log == nil {
+		log = slog.Default()
+	}
+	if err != nil {
+		log.Error("usage counts cannot be stored; counting in memory and trying again", "error", err)
+		return
+	}
+	log.Info("usage counts are stored again")
+}
