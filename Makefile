@@ -1,0 +1,125 @@
+# Signalbox: everything that is built, run and checked goes through here; CI calls nothing else.
+# Needs Go, Node with npm, and make. What else a target needs it installs by itself.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := build
+
+GO          ?= go
+TOOL        := $(GO) tool -modfile=.ci/tools.mod
+BIN         := bin/signalbox
+SDKTEST     := cmd/signalbox/sdktest
+NODEMODULES := $(SDKTEST)/node_modules/.package-lock.json
+FUZZTIME    ?= 5s
+BENCHCOUNT  ?= 10
+ARGS        ?=
+
+# A checkout that git refuses to read (another owner's, or no repository at all) builds without its commit.
+BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
+
+# $(call install-command,command,Debian package): installs the package if the command is missing.
+define install-command
+if ! command -v $(1) >/dev/null; then
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+		echo "The SDK and browser tests need $(1): install it first (on Debian, as root: apt-get install $(2))." >&2
+		exit 1
+	fi
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update
+	apt-get install --yes --no-install-recommends $(2)
+fi
+endef
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/signalbox
+	$(GO) build -buildvcs=$(BUILDVCS) -trimpath -o $(BIN) ./cmd/signalbox
+
+.PHONY: run
+run: build ## build and start a server to try: no files, prints what to paste (ARGS=… adds flags)
+	./$(BIN) serve --dev $(ARGS)
+
+.PHONY: test
+test: gotest e2e ## run every test: Go, the official SDK in Node, WebRTC in Chromium
+
+.PHONY: gotest
+gotest: ## run the Go tests
+	$(GO) test -shuffle=on ./...
+
+.PHONY: e2e
+e2e: build browser $(NODEMODULES) ## run the SDK and browser tests against the built server
+	cd $(SDKTEST)
+	SIGNALBOX_BIN=$(CURDIR)/$(BIN) npm test
+
+# -exec, not the environment of go test: that would hold the compiler to as few cores.
+.PHONY: race
+race: ## run the Go tests under the race detector, on one core and on four
+	for cores in 1 4; do
+		echo "GOMAXPROCS=$$cores"
+		$(GO) test -race -shuffle=on -count=1 -exec "env GOMAXPROCS=$$cores" ./...
+	done
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (5s)
+	packages=$$($(GO) list ./...)
+	for package in $$packages; do
+		targets=$$($(GO) test -list '^Fuzz' "$$package" | awk '/^Fuzz/')
+		for target in $$targets; do
+			echo "$$package $$target"
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"
+		done
+	done
+
+.PHONY: lint
+lint: ## check formatting, vet, staticcheck
+	unformatted=$$(find . -name '*.go' -not -path '*/node_modules/*' -exec gofmt -l {} +)
+	if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+
+.PHONY: vuln
+vuln: ## look for known vulnerabilities in what the server links
+	$(TOOL) govulncheck ./...
+
+.PHONY: bench
+bench: ## run the micro benchmarks BENCHCOUNT (10) times, for benchstat
+	$(GO) test -run '^$$' -bench . -benchmem -count=$(BENCHCOUNT) ./...
+
+.PHONY: benchsmoke
+benchsmoke: ## run each benchmark once, to see that it runs
+	$(GO) test -run '^$$' -bench . -benchtime=1x ./...
+
+.PHONY: install
+install: browser $(NODEMODULES) ## fetch what the tests need: modules, npm packages, a browser
+	$(GO) mod download
+	$(GO) mod download -modfile=.ci/tools.mod
+
+.PHONY: ci
+ci: ## everything a change must pass
+	$(MAKE) install
+	$(MAKE) build
+	$(MAKE) lint
+	$(MAKE) test
+	$(MAKE) race
+	$(MAKE) fuzz
+	$(MAKE) benchsmoke
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin $(SDKTEST)/node_modules
+
+# npm ci leaves a copy of the lock file behind: newer than the lock file, it says that all is installed.
+$(NODEMODULES): $(SDKTEST)/package.json $(SDKTEST)/package-lock.json
+	$(call install-command,npm,npm)
+	cd $(SDKTEST)
+	npm ci
+	touch node_modules/.package-lock.json
+
+.PHONY: browser
+browser:
+	@$(call install-command,chromium,chromium)
