@@ -1,0 +1,91 @@
+// The page under test: one MeteredPeer and its data channels, with window.room for the test to drive it by.
+// What crosses to the test is plain JSON; RemotePeers and channels stay here.
+import { Recorder, within } from '/recorder.mjs';
+
+const { MeteredPeer } = window.MeteredPeer;
+const RECONNECT = { initialDelayMs: 20, multiplier: 2, maxDelayMs: 200, jitterRatio: 0 };
+
+const events = new Recorder();
+const channels = new Map(); // by remote peerId, the newest
+const known = new Map(); // by peerId, the newest RemotePeer
+const first = new Map(); // by peerId, the first RemotePeer
+let peer;
+
+function adopt(peerId, channel) {
+  channel.binaryType = 'arraybuffer';
+  channels.set(peerId, channel);
+  channel.addEventListener('message', ({ data }) => {
+    const text = typeof data === 'string' ? data : null;
+    events.record('received', { peerId, text, bytes: text === null ? [...new Uint8Array(data)] : null });
+  });
+}
+
+function joined({ peer: remote }) {
+  known.set(remote.id, remote);
+  if (!first.has(remote.id)) first.set(remote.id, remote);
+  remote.on('data-channel', ({ channel }) => {
+    adopt(remote.id, channel);
+    events.record('data-channel', { peerId: remote.id });
+  });
+  remote.on('connection-reset', () => events.record('connection-reset', { peerId: remote.id }));
+  remote.on('negotiation-error', ({ err }) => events.record('negotiation-error', { message: String(err) }));
+  events.record('peer-joined', { peerId: remote.id, metadata: remote.metadata ?? null });
+}
+
+window.room = {
+  /** Joins the channel; credential is {token} or {apiKey}. Returns the peerId, or the close code if refused. */
+  async join(url, channel, { token, apiKey }) {
+    const credential = token ? { tokenProvider: async () => token } : { apiKey };
+    peer = new MeteredPeer({ url, reconnect: RECONNECT, ...credential });
+    peer.on('peer-joined', joined);
+    peer.on('peer-left', ({ peer: remote }) => events.record('peer-left', { peerId: remote.id }));
+    peer.on('state-change', (change) => events.record('state-change', change));
+    peer.on('data', ({ senderPeerId, data, kind }) => events.record('data', { senderPeerId, data, kind }));
+    try {
+      await peer.join(channel);
+    } catch (err) {
+      return { closeCode: err.closeCode ?? null };
+    }
+    return { peerId: peer.peerId };
+  },
+
+  /** Opens a data channel to the peer and returns once it is open. */
+  async dial(peerId) {
+    const channel = known.get(peerId).pc.createDataChannel('chat');
+    adopt(peerId, channel);
+    await within(new Promise((resolve) => channel.addEventListener('open', resolve)), `data channel to ${peerId}`);
+  },
+
+  /** Sends a string, or an array of byte values as binary, over the data channel. */
+  say(peerId, message) {
+    channels.get(peerId).send(typeof message === 'string' ? message : new Uint8Array(message).buffer);
+  },
+
+  /** Sends over the server. */
+  publish: (data) => peer.send(data),
+
+  /** The next event of that name, of that peer if one is named. */
+  next: (name, peerId) => events.next(name, (e) => peerId === undefined || e.peerId === peerId),
+
+  /** The next time the MeteredPeer reaches that state. */
+  state: (to) => events.next('state-change', (s) => s.to === to),
+
+  count: (name) => events.all(name).length,
+
+  /** Whether the peer is still the RemotePeer that it was at first. */
+  same: (peerId) => peer.remotePeers.find((r) => r.id === peerId) === first.get(peerId),
+
+  /** How the browser's own connection to the peer stands, and the candidate types it runs over. */
+  async connection(peerId) {
+    const { pc } = known.get(peerId);
+    const stats = await pc.getStats();
+    const pair = [...stats.values()].find((s) => s.type === 'candidate-pair' && s.nominated);
+    return {
+      state: pc.connectionState,
+      real: pc instanceof RTCPeerConnection,
+      local: stats.get(pair?.localCandidateId)?.candidateType,
+    };
+  },
+
+  leave: () => peer.close(),
+};
