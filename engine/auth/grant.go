@@ -1,0 +1,116 @@
+package auth
+
+import (
+	"slices"
+
+	"signalbox/protocol"
+)
+
+// Grant is what a connection may do: the intersection of a token's claims and its key. Immutable; connections
+// with equal rights may share one. Its methods do not allocate.
+type Grant struct {
+	key     *Key
+	actions Actions // already within the key's
+	// claimed tells an absent channels claim (the key's patterns alone decide) from an empty one (none).
+	claimed bool
+	// claims holds the channels claim, less what no name of the key could satisfy.
+	claims []protocol.Glob
+}
+
+// newGrant intersects claims with k. It returns nil if channels lists something and no name at all satisfies
+// both an entry of it and a pattern of k.
+func newGrant(k *Key, c *tokenClaims) *Grant {
+	actions := k.Actions
+	if c.hasPermissions {
+		actions &= c.permissions
+	}
+	if !c.hasChannels {
+		return &k.grants[actions]
+	}
+	g := &Grant{key: k, actions: actions, claimed: true}
+	for _, name := range c.channels {
+		claim := protocol.CompileGlob(name)
+		if protocol.ValidChannel(name) && overlapsAny(k.Patterns, claim) {
+			g.claims = append(g.claims, claim)
+		}
+	}
+	if len(c.channels) > 0 && len(g.claims) == 0 {
+		return nil
+	}
+	g.claims = slices.Clip(g.claims)
+	return g
+}
+
+// Allows reports whether every action of a is granted.
+func (g *Grant) Allows(a Actions) bool { return g.actions.Has(a) }
+
+// Actions returns all granted actions.
+func (g *Grant) Actions() Actions { return g.actions }
+
+// Channel reports whether the concrete channel name is granted: some claim and some pattern of the key match
+// it. It says nothing of the name's validity, nor of reserved names.
+func (g *Grant) Channel(name string) bool {
+	return matchesAny(g.key.Patterns, name) && (!g.claimed || matchesAny(g.claims, name))
+}
+
+// ChannelBytes is Channel for a borrowed name.
+func (g *Grant) ChannelBytes(name []byte) bool {
+	return matchesAnyBytes(g.key.Patterns, name) && (!g.claimed || matchesAnyBytes(g.claims, name))
+}
+
+// Covers reports whether a wildcard subscription to glob stays within the grant: one claim and one pattern of
+// the key each match, alone, every name that glob matches. It may refuse what two patterns cover together; it
+// never allows more.
+func (g *Grant) Covers(glob protocol.Glob) bool {
+	return coversAny(g.key.Patterns, glob) && (!g.claimed || coversAny(g.claims, glob))
+}
+
+// Patterns lists the channel names and globs claimed, or the key's patterns if none were: a description of the
+// grant for people, wider than the grant where a claim reaches beyond the key.
+func (g *Grant) Patterns() []string {
+	from := g.key.Patterns
+	if g.claimed {
+		from = g.claims
+	}
+	names := make([]string, 0, len(from))
+	for _, p := range from {
+		names = append(names, p.String())
+	}
+	return names
+}
+
+func matchesAny(patterns []protocol.Glob, name string) bool {
+	for i := range patterns {
+		if patterns[i].Match(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func matchesAnyBytes(patterns []protocol.Glob, name []byte) bool {
+	for i := range patterns {
+		if patterns[i].MatchBytes(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func coversAny(patterns []protocol.Glob, glob protocol.Glob) bool {
+	for i := range patterns {
+		if patterns[i].Covers(glob) {
+			return true
+		}
+	}
+	return false
+}
+
+func overlapsAny(patterns []protocol.Glob, glob protocol.Glob) bool {
+	for i := range patterns {
+		if patterns[i].Overlaps(glob) {
+			return true
+		}
+	}
+	return false
+}
