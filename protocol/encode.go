@@ -12,13 +12,13 @@ type Welcome struct {
 	ExpiresAt      int64  // unix seconds; 0: null, the credential does not expire
 	ServerTime     int64  // unix seconds
 	MaxMessageSize int    // bytes of data
-	Metadata       []byte // raw object; nil: none
+	Metadata       []byte // raw object; empty: none
 }
 
 // Peer is one entry of a roster.
 type Peer struct {
 	ID       string
-	Metadata []byte // raw object; nil: none
+	Metadata []byte // raw object; empty: none
 }
 
 // AppendWelcome appends a welcome frame.
@@ -61,7 +61,7 @@ func AppendError(dst, requestID []byte, code ErrorCode) []byte {
 }
 
 // AppendMessage appends what the subscribers of channel get of a publish.
-// fromMetadata is a raw object or nil for none, data any raw value.
+// fromMetadata is a raw object or empty for none, data any raw value.
 func AppendMessage(dst []byte, channel, from string, fromMetadata, data []byte) []byte {
 	dst = append(dst, `{"type":"message","channel":`...)
 	dst = AppendString(dst, channel)
@@ -69,7 +69,7 @@ func AppendMessage(dst []byte, channel, from string, fromMetadata, data []byte) 
 }
 
 // AppendDirect appends what a peer gets of a send. fromMetadata is a raw object
-// or nil for none, data any raw value.
+// or empty for none, data any raw value.
 func AppendDirect(dst []byte, from string, fromMetadata, data []byte) []byte {
 	dst = append(dst, `{"type":"direct"`...)
 	return appendFrom(dst, from, fromMetadata, data)
@@ -153,15 +153,15 @@ func PeerSize(p Peer) int {
 	// A valid peer id can at most double.
 	var buf [16 + 2*MaxPeerIDLen]byte
 	n := len(AppendPeer(buf[:0], Peer{ID: p.ID}))
-	if p.Metadata != nil {
+	if len(p.Metadata) > 0 {
 		n += len(`,"metadata":`) + len(p.Metadata)
 	}
 	return n
 }
 
-// appendRaw appends a member with a raw value, or nothing if that is nil.
+// appendRaw appends a member with a raw value, or nothing if that is empty.
 func appendRaw(dst []byte, member string, raw []byte) []byte {
-	if raw == nil {
+	if len(raw) == 0 {
 		return dst
 	}
 	dst = append(dst, member...)

@@ -30,7 +30,7 @@ func (g Glob) tokens() []token {
 				i++
 			}
 			ts = append(ts, token(g.rest[i]))
-		case len(ts) > 0 && ts[len(ts)-1].wild() && i > 0 && g.rest[i-1] == '*':
+		case len(ts) > 0 && ts[len(ts)-1].wild():
 			ts[len(ts)-1] = tokenDeep
 		default:
 			ts = append(ts, tokenStar)
@@ -70,13 +70,13 @@ func overlapAt(a, b []token, below, row []bool, j int) bool {
 	}
 }
 
-// maxCoverSets bounds the work of Covers. Each '**' of sub can at most multiply
-// the sets by the number of slashes in g, in practice there are one or two.
-const maxCoverSets = 32
+// maxCoverWork is how many positions Covers looks at before it gives up: some
+// tenths of a millisecond. The patterns of a real key take a few hundred.
+const maxCoverWork = 1 << 16
 
 // Covers reports whether g matches every text that sub matches. True is always
-// right. False is, too, unless sub has several '**' against a g with many
-// slashes: when more than maxCoverSets cases arise, Covers gives up.
+// right. False is, too, unless two patterns full of wildcards and slashes make
+// more than maxCoverWork steps of it and Covers gives up.
 //
 // A run that sub leaves open may hold a character that occurs nowhere in g, so
 // it suffices to try that one: g covers the text with it only if a wildcard of
@@ -84,18 +84,38 @@ const maxCoverSets = 32
 // many slashes a '**' of sub stands for; g cannot tell apart more of them than
 // it has itself, so the texts to try are finite.
 func (g Glob) Covers(sub Glob) bool {
+	if g == sub {
+		return true
+	}
 	n := nfa{tokens: g.tokens()}
-	sets := []positions{n.start()}
-	for _, t := range sub.tokens() {
+	return n.acceptsAll(sub.tokens())
+}
+
+// nfa runs the tokens of a glob as a nondeterministic automaton: position i
+// means that tokens[:i] matched.
+type nfa struct {
+	tokens []token
+	work   int // positions looked at so far
+}
+
+// positions is a set of them, ascending and with every position that an empty
+// run adds.
+type positions []int
+
+// acceptsAll reports whether every text of sub is accepted, or gives up. Each
+// of sets is what one way to fill the runs of sub leads to.
+func (n *nfa) acceptsAll(sub []token) bool {
+	sets := []positions{n.enter(nil, 0)}
+	for _, t := range sub {
 		var next []positions
 		for _, set := range sets {
 			if t == tokenDeep {
 				next = n.addDeep(next, set)
 			} else {
-				next = addMinimal(next, n.step(set, t))
+				next = n.addMinimal(next, n.step(set, t))
 			}
 		}
-		if sets = next; len(sets) > maxCoverSets || len(sets[0]) == 0 {
+		if sets = next; len(sets[0]) == 0 || n.work > maxCoverWork {
 			return false
 		}
 	}
@@ -107,18 +127,8 @@ func (g Glob) Covers(sub Glob) bool {
 	return true
 }
 
-// nfa runs the tokens of a glob as a nondeterministic automaton: position i
-// means that tokens[:i] matched.
-type nfa struct{ tokens []token }
-
-// positions is a set of them, ascending and with every position that an empty
-// run adds.
-type positions []int
-
-func (n nfa) start() positions { return n.enter(nil, 0) }
-
 // enter adds position i, and i+1 when the token there may stand for nothing.
-func (n nfa) enter(set positions, i int) positions {
+func (n *nfa) enter(set positions, i int) positions {
 	if len(set) == 0 || set[len(set)-1] < i {
 		set = append(set, i)
 	}
@@ -130,10 +140,11 @@ func (n nfa) enter(set positions, i int) positions {
 
 // step is where set gets by one character. tokenStar counts as the fresh one:
 // a run without slash.
-func (n nfa) step(set positions, c token) positions {
+func (n *nfa) step(set positions, c token) positions {
 	if c == tokenStar {
 		c = tokenFresh
 	}
+	n.work += len(set)
 	var next positions
 	for _, i := range set {
 		if i == len(n.tokens) {
@@ -152,16 +163,17 @@ func (n nfa) step(set positions, c token) positions {
 }
 
 // addDeep adds to sets where set gets by fresh, fresh/fresh, fresh/fresh/fresh
-// and so on, until longer texts make no difference.
-func (n nfa) addDeep(sets []positions, set positions) []positions {
+// and so on, until longer texts make no difference. That is after one slash more
+// than g has tokens at the latest.
+func (n *nfa) addDeep(sets []positions, set positions) []positions {
 	set = n.step(set, tokenFresh)
-	sets = addMinimal(sets, set)
+	sets = n.addMinimal(sets, set)
 	for range n.tokens {
 		next := n.step(n.step(set, '/'), tokenFresh)
-		if slices.Equal(next, set) {
+		if slices.Equal(next, set) || n.work > maxCoverWork {
 			break
 		}
-		sets, set = addMinimal(sets, next), next
+		sets, set = n.addMinimal(sets, next), next
 	}
 	return sets
 }
@@ -169,7 +181,8 @@ func (n nfa) addDeep(sets []positions, set positions) []positions {
 // addMinimal adds set unless a subset is there, which is the harder case and
 // decides alone; supersets of set are dropped for the same reason. An empty set
 // so ends up as the only one.
-func addMinimal(sets []positions, set positions) []positions {
+func (n *nfa) addMinimal(sets []positions, set positions) []positions {
+	n.work += len(sets) * len(set)
 	for _, s := range sets {
 		if subset(s, set) {
 			return sets

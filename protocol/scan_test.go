@@ -1,0 +1,262 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// outcome is all that a Scan tells, comparable and printable. A nil pointer
+// stands for a member that is not there.
+type outcome struct {
+	Error                 ErrorCode `json:"error"`
+	Type                  string    `json:"type"`
+	Channel               *string   `json:"channel"`
+	To                    *string   `json:"to"`
+	RequestID             *string   `json:"requestId"`
+	Data                  *string   `json:"data"`
+	IncludeSenderMetadata bool      `json:"includeSenderMetadata"`
+}
+
+// String is the outcome as in the vectors.
+func (o outcome) String() string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(o); err != nil {
+		return err.Error()
+	}
+	return b.String()
+}
+
+var typeNames = map[FrameType]string{
+	TypeUnknown: "", TypeSubscribe: "subscribe", TypeUnsubscribe: "unsubscribe",
+	TypePublish: "publish", TypeSend: "send", TypePing: "ping",
+}
+
+// scan is the outcome of Scan. It fails when the flags of the envelope and its
+// slices disagree or msg was changed.
+func scan(t *testing.T, s *Scanner, msg []byte) outcome {
+	t.Helper()
+	before := bytes.Clone(msg)
+	env := Envelope{Type: 99, Channel: []byte("stale"), HasTo: true, IncludeSenderMetadata: true}
+	o := outcome{Error: s.Scan(msg, &env)}
+	o.Type = typeNames[env.Type]
+	o.Channel = optional(t, env.Channel, env.HasChannel)
+	o.To = optional(t, env.To, env.HasTo)
+	o.RequestID = optional(t, env.RequestID, env.HasRequestID)
+	o.Data = optional(t, env.Data, env.Data != nil)
+	o.IncludeSenderMetadata = env.IncludeSenderMetadata
+	if !bytes.Equal(msg, before) {
+		t.Errorf("Scan changed the message %q to %q", before, msg)
+	}
+	if o.Error != "" {
+		// Only the error and the request id count.
+		o = outcome{Error: o.Error, RequestID: o.RequestID}
+	}
+	return o
+}
+
+func optional(t *testing.T, text []byte, has bool) *string {
+	t.Helper()
+	if !has {
+		if text != nil {
+			t.Errorf("a member that is not there has the text %q", text)
+		}
+		return nil
+	}
+	s := string(text)
+	return &s
+}
+
+func TestScan(t *testing.T) {
+	var s Scanner
+	for _, v := range readVectors(t, "client.txt") {
+		t.Run(v.name, func(t *testing.T) {
+			var want outcome
+			if err := json.Unmarshal([]byte(v.out), &want); err != nil {
+				t.Fatal(err)
+			}
+			if got := scan(t, &s, []byte(v.in)); got.String() != want.String() {
+				t.Errorf("Scan(%q)\n got %s\nwant %s", v.in, got, want)
+			}
+		})
+	}
+}
+
+func TestScanDepth(t *testing.T) {
+	var s Scanner
+	nested := func(open, inner, shut string, n int) string {
+		return `{"type":"ping","data":` + strings.Repeat(open, n) + inner + strings.Repeat(shut, n) + `}`
+	}
+	for _, tt := range []struct {
+		name, msg string
+		want      ErrorCode
+	}{
+		{"arrays at the limit", nested("[", "", "]", 9999), ""},
+		{"arrays beyond", nested("[", "", "]", 10000), MalformedMessage},
+		{"objects at the limit", nested(`{"a":`, "1", "}", 9999), ""},
+		{"objects beyond", nested(`{"a":`, "1", "}", 10000), MalformedMessage},
+		{"in turn, at the limit", nested(`[{"a":`, "[]", "}]", 4999), ""},
+		{"in turn, beyond", nested(`[{"a":`, "[[]]", "}]", 4999), MalformedMessage},
+		{"far beyond", nested("[", "", "]", 1_000_000), MalformedMessage},
+		{"one wrong bracket at depth", nested("[", "}", "]", 9000), MalformedMessage},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := scan(t, &s, []byte(tt.msg)).Error; got != tt.want {
+				t.Errorf("Scan = %q, want %q", got, tt.want)
+			}
+			if got := json.Valid([]byte(tt.msg)); got != (tt.want == "") {
+				t.Errorf("json.Valid = %v, but Scan wants %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestScanCut: whatever a message is cut down to is malformed, and reading it
+// never goes past its end.
+func TestScanCut(t *testing.T) {
+	var s Scanner
+	for _, v := range readVectors(t, "client.txt") {
+		for n := range len(v.in) {
+			cut := slices.Clip([]byte(v.in[:n]))
+			if got := scan(t, &s, cut); got.Error == "" && !json.Valid(cut) {
+				t.Errorf("Scan(%q) = %s, but it is not valid JSON", cut, got)
+			}
+		}
+	}
+}
+
+// TestScanKeepsTexts: texts unescaped first survive the growth of the scratch.
+func TestScanKeepsTexts(t *testing.T) {
+	var s Scanner
+	id, channel, to := strings.Repeat("i", 100)+"/", strings.Repeat("c", 300)+"/", strings.Repeat("t", 9000)+"/"
+	escape := strings.NewReplacer("/", `\/`)
+	msg := []byte(`{"type":"send","requestId":"` + escape.Replace(id) + `","channel":"` + escape.Replace(channel) +
+		`","to":"` + escape.Replace(to) + `"}`)
+	for range 2 {
+		var env Envelope
+		if code := s.Scan(msg, &env); code != "" {
+			t.Fatalf("Scan = %q, want it accepted", code)
+		}
+		if string(env.RequestID) != id || string(env.Channel) != channel || string(env.To) != to {
+			t.Errorf("texts = %q, %q, %q, want %q, %q, %q", env.RequestID, env.Channel, env.To, id, channel, to)
+		}
+		// An append to one must not reach into another or into the message.
+		_ = append(env.RequestID, "xxxx"...)
+		_ = append(env.Channel, "xxxx"...)
+		if string(env.Channel) != channel || string(env.To) != to {
+			t.Error("an append to one text changed another")
+		}
+	}
+	if got := s.Scan([]byte(`{"type":"ping"}`), new(Envelope)); got != "" {
+		t.Errorf("Scan = %q, want it accepted", got)
+	}
+	if cap(s.scratch) > maxScratch {
+		t.Errorf("scratch holds %d bytes after a giant text, want at most %d", cap(s.scratch), maxScratch)
+	}
+}
+
+func TestScanDoesNotAllocate(t *testing.T) {
+	var s Scanner
+	var env Envelope
+	for _, msg := range []string{
+		publish130,
+		`{"\u0074ype":"publish","channel":"a\/b","to":"\u0041","requestId":"r\n1","data":[[{}],"\u0041"]}`,
+		`{"type":"hello"}`,
+		`{"type":"publish","data":[}`,
+	} {
+		b := []byte(msg)
+		if got := testing.AllocsPerRun(100, func() { s.Scan(b, &env) }); got != 0 {
+			t.Errorf("Scan(%s) makes %v allocations, want 0", msg, got)
+		}
+	}
+}
+
+// jsonView is what encoding/json and the rules of the contract make of msg.
+func jsonView(msg []byte) outcome {
+	malformed := outcome{Error: MalformedMessage}
+	var members map[string]json.RawMessage // exact names, the last one wins
+	if !json.Valid(msg) || json.Unmarshal(msg, &members) != nil || members == nil {
+		return malformed
+	}
+	var o outcome
+	text := func(name string) *string {
+		raw, ok := members[name]
+		var s string
+		if !ok || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+			return nil
+		}
+		return &s
+	}
+	if _, ok := members["requestId"]; ok {
+		o.RequestID = text("requestId")
+		if o.RequestID == nil || *o.RequestID == "" || utf8.RuneCountInString(*o.RequestID) > MaxRequestIDLen {
+			return malformed
+		}
+	}
+	malformed.RequestID = o.RequestID
+	switch flag, ok := members["includeSenderMetadata"]; {
+	case string(flag) == "true":
+		o.IncludeSenderMetadata = true
+	case ok && string(flag) != "false":
+		return malformed
+	}
+	kind := text("type")
+	if kind == nil {
+		return malformed
+	}
+	switch *kind {
+	case "subscribe", "unsubscribe", "publish", "send", "ping":
+		o.Type = *kind
+	default:
+		return outcome{Error: UnknownType, RequestID: o.RequestID}
+	}
+	o.Channel, o.To = text("channel"), text("to")
+	if data, ok := members["data"]; ok {
+		raw := string(data)
+		o.Data = &raw
+	}
+	return o
+}
+
+func FuzzScan(f *testing.F) {
+	for _, v := range readVectors(f, "client.txt") {
+		f.Add([]byte(v.in))
+	}
+	f.Add([]byte(publish130))
+	var s Scanner // one for all, as on a loop: nothing may be left over
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		got := scan(t, &s, msg)
+		if !utf8.Valid(msg) {
+			// The caller's fault; what is accepted must be the same all the same.
+			object := len(bytes.TrimLeft(msg, " \t\r\n")) > 0 && bytes.TrimLeft(msg, " \t\r\n")[0] == '{'
+			if got.Error == "" && !(object && json.Valid(msg)) {
+				t.Errorf("Scan(%q) = %s, but it is not valid JSON", msg, got)
+			}
+			return
+		}
+		if want := jsonView(msg); got.String() != want.String() {
+			t.Errorf("Scan(%q)\n got %s\nwant %s", msg, got, want)
+		}
+	})
+}
+
+// FuzzScanValue holds the grammar of values against json.Valid: what may stand
+// as data, and nothing else, is a JSON value.
+func FuzzScanValue(f *testing.F) {
+	for _, v := range readVectors(f, "client.txt") {
+		f.Add([]byte(v.in))
+	}
+	var s Scanner
+	f.Fuzz(func(t *testing.T, value []byte) {
+		msg := append(append([]byte(`{"type":"ping","data":`), value...), '}')
+		got := scan(t, &s, msg).Error == ""
+		if want := json.Valid(msg); got != want {
+			t.Errorf("Scan(%q) accepts: %v, json.Valid: %v", msg, got, want)
+		}
+	})
+}
