@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"signalbox/engine/auth"
+	"signalbox/engine/registry"
+	"signalbox/engine/session"
+)
+
+// Limits bound what one client may cost.
+type Limits = session.Limits
+
+// Refuse says how a credential is refused that cannot even be read.
+type Refuse string
+
+const (
+	// RefuseHTTP answers 401, as the hosted service does.
+	RefuseHTTP Refuse = "http"
+	// RefuseClose completes the upgrade and closes with 4001, so that page code,
+	// which sees no HTTP status, can tell.
+	RefuseClose Refuse = "close"
+)
+
+// Config is what a Server is made of; begin with DefaultConfig.
+type Config struct {
+	Listen      string // host:port of the public address
+	APIListen   string // host:port for REST alone; empty: none
+	AdminListen string // host:port for health checks; empty: none
+
+	AppsFile string    // apps and keys, read again when it changes
+	Apps     *auth.Set // used when AppsFile is empty
+	DataDir  string    // usage; empty: memory only
+
+	Loops        int // event loops; 0: one a core
+	DrainTimeout time.Duration
+	Limits       Limits
+	Refuse       Refuse
+	Logger       *slog.Logger // nil: slog.Default
+}
+
+// DefaultConfig returns the configuration of a server for production, without
+// its addresses and files.
+func DefaultConfig() Config {
+	return Config{
+		DrainTimeout: 10 * time.Second,
+		Refuse:       RefuseHTTP,
+		Limits: Limits{
+			MaxMessageSize:   64 << 10,
+			MaxSubscriptions: 100,
+			MessageRate:      100,
+			MessageBurst:     200,
+			PingInterval:     30 * time.Second,
+			HandshakeTimeout: 10 * time.Second,
+			MaxBacklog:       1 << 20,
+			PresenceWindow:   250 * time.Millisecond,
+			SnapshotDelay:    5 * time.Millisecond,
+		},
+	}
+}
+
+// normalise fills in what was left out and finds what makes no sense.
+func (c *Config) normalise() error {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Refuse == "" {
+		c.Refuse = RefuseHTTP
+	}
+	if c.AppsFile == "" && c.Apps == nil {
+		return fmt.Errorf("engine: neither a file of apps nor apps")
+	}
+	if c.Limits.MaxMessageSize < 1 || c.Limits.PingInterval <= 0 || c.Limits.HandshakeTimeout <= 0 {
+		return fmt.Errorf("engine: message size, ping interval and handshake timeout must be positive")
+	}
+	return loops(&c.Loops)
+}
+
+// loops fills in the number of event loops and checks it.
+func loops(n *int) error {
+	if *n == 0 {
+		*n = min(runtime.GOMAXPROCS(0), registry.MaxLoops)
+	}
+	if *n < 1 || *n > registry.MaxLoops {
+		return fmt.Errorf("engine: event loops must be 1 to %d, not %d", registry.MaxLoops, *n)
+	}
+	return nil
+}

@@ -1,0 +1,185 @@
+package reactor
+
+import (
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+)
+
+// state is how far a connection has got.
+type state uint8
+
+const (
+	stateHead   state = iota // its request head is awaited
+	stateOpen                // upgraded; recv gets its input
+	stateLinger              // everything to send is handed over; input is dropped
+	stateClosed              // gone, or handed to the sidecar
+)
+
+// lingerTime is how long a client has to close a connection that is to end.
+const lingerTime = 3 * time.Second
+
+// Conn is one connection. Loop-owned.
+type Conn struct {
+	gc      gnet.Conn
+	loop    *loop
+	recv    Receiver // while stateOpen
+	unread  []byte   // input not dealt with yet; nil if none
+	scanned int      // bytes of an incomplete request head that were searched for its end
+	fd      int
+	state   state
+	shut    bool // the write side is shut
+	broken  bool // a write has failed
+}
+
+// open begins a connection, unless the server is full.
+func (l *loop) open(gc gnet.Conn) gnet.Action {
+	c := &Conn{gc: gc, loop: l, fd: gc.Fd()}
+	handed, _ := gc.Context().([]byte)
+	gc.SetContext(c)
+	if l.conns.Add(1) > l.capacity {
+		if n := l.full.Add(1); n&(n-1) == 0 {
+			l.cfg.Logger.Warn("connection refused: descriptors are used up", "connections", l.capacity, "refused", n)
+		}
+		c.refuse(unavailable)
+		return gnet.Close
+	}
+	l.heads = append(l.heads, deadline{c, time.Now().Add(l.cfg.HandshakeTimeout)})
+	if handed != nil {
+		return c.feed(handed)
+	}
+	return gnet.None
+}
+
+// traffic takes what gnet has read.
+func (c *Conn) traffic() gnet.Action {
+	buf, _ := c.gc.Peek(-1)
+	action := c.feed(buf)
+	_, _ = c.gc.Discard(-1)
+	return action
+}
+
+// feed takes input and keeps what is not dealt with.
+func (c *Conn) feed(buf []byte) gnet.Action {
+	if c.state == stateLinger || c.state == stateClosed {
+		return gnet.None
+	}
+	c.loop.upper.Begin()
+	own := len(c.unread) > 0
+	if own {
+		c.unread = append(c.unread, buf...)
+		buf = c.unread
+	}
+	n, action := c.consume(buf)
+	switch rest := buf[n:]; {
+	case len(rest) == 0 || c.state == stateLinger || c.state == stateClosed:
+		c.unread = nil
+	case !own:
+		c.unread = append([]byte(nil), rest...)
+	default:
+		c.unread = append(c.unread[:0], rest...)
+	}
+	if c.state == stateOpen && len(c.unread) > c.loop.cfg.MaxUnread {
+		c.recv.Overflow()
+	}
+	return action
+}
+
+// consume hands input to whom it is for and returns how much is dealt with.
+func (c *Conn) consume(buf []byte) (n int, action gnet.Action) {
+	if c.state == stateHead {
+		if n, action = c.readHead(buf); c.state != stateOpen {
+			return n, action
+		}
+	}
+	if c.recv.Ready() && n < len(buf) {
+		n += c.recv.Receive(buf[n:])
+	}
+	return n, action
+}
+
+// Resume hands over the input that has come while the Receiver was not ready.
+func (c *Conn) Resume() {
+	if c.state != stateOpen || len(c.unread) == 0 {
+		return
+	}
+	n := c.recv.Receive(c.unread)
+	if c.unread = c.unread[n:]; len(c.unread) == 0 {
+		c.unread = nil
+	}
+}
+
+// Write sends b and queues what the kernel does not take now. b is borrowed
+// until it returns. A failure closes the connection later, not here.
+func (c *Conn) Write(b []byte) {
+	if c.state == stateLinger || c.state == stateClosed || c.broken {
+		return
+	}
+	if c.gc.OutboundBuffered() == 0 {
+		n, errno := send(c.fd, b)
+		switch errno {
+		case 0:
+			if n == len(b) {
+				return
+			}
+			b = b[n:]
+		case unix.EAGAIN, unix.EINTR:
+		default:
+			c.fail()
+			return
+		}
+	}
+	_, _ = c.gc.Write(b) // a failure has called closed
+}
+
+// fail has the connection closed when the loop is back from what it does.
+func (c *Conn) fail() {
+	c.broken = true
+	c.loop.broken = append(c.loop.broken, c)
+	c.loop.execute(c.loop.turnTask)
+}
+
+// Queued returns the bytes that wait in user space to be sent.
+func (c *Conn) Queued() int {
+	if c.state == stateClosed {
+		return 0
+	}
+	return c.gc.OutboundBuffered()
+}
+
+// Finish ends the connection once everything is sent. The Receiver hears
+// nothing more.
+func (c *Conn) Finish() {
+	if c.state == stateLinger || c.state == stateClosed {
+		return
+	}
+	c.state, c.recv = stateLinger, nil
+	c.loop.lingering = append(c.loop.lingering, deadline{c, time.Now().Add(lingerTime)})
+	c.shutdownIfSent()
+}
+
+// shutdownIfSent shuts the write side of a lingering connection.
+func (c *Conn) shutdownIfSent() {
+	if !c.shut && !c.broken && c.gc.OutboundBuffered() == 0 {
+		c.shut = true
+		_ = unix.Shutdown(c.fd, unix.SHUT_WR) // a failure ends the connection by itself
+	}
+}
+
+// abort closes the connection at once.
+func (c *Conn) abort() {
+	if c.state != stateClosed {
+		_ = c.gc.EventLoop().Close(c.gc) // calls closed
+	}
+}
+
+// closed notes that gnet has closed the connection.
+func (c *Conn) closed() {
+	c.loop.conns.Add(-1)
+	recv, unread := c.recv, c.unread
+	c.state, c.recv, c.unread = stateClosed, nil, nil
+	if recv != nil {
+		recv.Closed(unread)
+	}
+}

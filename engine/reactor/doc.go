@@ -1,0 +1,27 @@
+// Package reactor runs the event loops: it accepts connections, upgrades them,
+// carries their bytes to a Receiver and back, and closes them in good order.
+// It is the only package that knows gnet.
+//
+// # Terms
+//
+// A Loop is what runs on an event loop beside its sockets; the reactor calls it
+// back when it asked to be woken. A Gate decides who may upgrade. The sidecar is
+// the HTTP server that gets every connection whose first request is no upgrade.
+// A connection that is to end lingers: its write side is shut once everything
+// is sent, and its input is read and dropped until the client closes too,
+// because unread input would turn the close into a reset that overtakes the
+// close frame.
+//
+// # Ownership
+//
+// A Conn belongs to its event loop: all its methods are called there, and so
+// are Loop's, except for Bind. Input handed to a Receiver is borrowed until it
+// returns; what is not dealt with is kept by the Conn, so gnet's own inbound
+// buffer stays empty. Reactor's methods may be called from any goroutine.
+//
+// # Limits
+//
+// A request head is at most MaxHead bytes and must be there within the
+// handshake timeout. Connections beyond what the descriptors allow, less a
+// reserve, are refused, because gnet ends when accept finds none left.
+package reactor

@@ -1,0 +1,168 @@
+package reactor
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+)
+
+// loop is our side of one gnet event loop.
+type loop struct {
+	// Immutable after Run has begun.
+	*Reactor
+	index     int
+	upper     Loop
+	turnTask  gnet.Runnable
+	sweepTask gnet.Runnable
+
+	// Any goroutine (atomic).
+	el   atomic.Pointer[gnet.EventLoop]
+	bell atomic.Pointer[doorbell]
+
+	// Loop-owned. Both queues are in the order of their deadlines.
+	heads     []deadline // connections that have not sent their request head
+	lingering []deadline // connections that are to end
+	broken    []*Conn    // a write failed; to be closed
+}
+
+// deadline is when a connection must have got further.
+type deadline struct {
+	c  *Conn
+	at time.Time
+}
+
+func newLoop(r *Reactor, index int) *loop {
+	l := &loop{Reactor: r, index: index}
+	l.turnTask = gnet.RunnableFunc(func(context.Context) error {
+		l.upper.Turn()
+		l.closeBroken()
+		return nil
+	})
+	l.sweepTask = gnet.RunnableFunc(func(context.Context) error {
+		l.sweep(time.Now())
+		return nil
+	})
+	return l
+}
+
+// start pairs the loop with gnet's. On the loop's goroutine, before any of its
+// connections is opened.
+func (l *loop) start(el gnet.EventLoop) {
+	l.el.Store(&el)
+	l.upper.Start()
+}
+
+// execute runs the task on the loop soon. Any goroutine. Before the loop has
+// started and once the reactor stops, nothing happens.
+func (l *loop) execute(task gnet.Runnable) {
+	if el := l.el.Load(); el != nil && !l.stopping.Load() {
+		_ = (*el).Execute(context.Background(), task) // fails only while stopping
+	}
+}
+
+// Waker wakes one loop. Any goroutine.
+type Waker struct{ loop *loop }
+
+// Wake has the loop's Turn called before it waits for I/O again.
+func (w *Waker) Wake() { w.loop.execute(w.loop.turnTask) }
+
+// WakeFair has the loop's Turn called after the sockets that are ready now.
+func (w *Waker) WakeFair() {
+	if d := w.loop.bell.Load(); d == nil || !d.ring() {
+		w.Wake()
+	}
+}
+
+// doorbell is a socket pair whose one end the loop polls like any connection:
+// a task that comes by it waits its turn among them, which a task in gnet's
+// queue does not.
+type doorbell struct {
+	loop *loop
+	fd   int
+	rung atomic.Bool
+}
+
+// ring makes the loop's end readable. It reports whether the loop will hear it.
+func (d *doorbell) ring() bool {
+	if d.rung.Swap(true) {
+		return true
+	}
+	_, err := unix.Write(d.fd, []byte{1})
+	return err == nil || err == unix.EAGAIN
+}
+
+// ringDoorbells gives every loop a doorbell.
+func (r *Reactor) ringDoorbells() error {
+	for range r.loops {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			return os.NewSyscallError("socketpair", err)
+		}
+		f := os.NewFile(uintptr(fds[0]), "doorbell")
+		c, err := net.FileConn(f)
+		_ = f.Close()
+		if err != nil {
+			return fmt.Errorf("doorbell: %w", err)
+		}
+		d := &doorbell{fd: fds[1]}
+		ctx := gnet.NewNetConnContext(gnet.NewContext(context.Background(), d), c)
+		resultC, err := r.engine.Register(ctx)
+		if err != nil {
+			return err
+		}
+		if res := <-resultC; res.Err != nil {
+			return res.Err
+		}
+	}
+	return nil
+}
+
+func (r *Reactor) closeDoorbells() {
+	for _, l := range r.loops {
+		if d := l.bell.Load(); d != nil {
+			_ = unix.Close(d.fd)
+		}
+	}
+}
+
+// sweep closes the connections whose time is over.
+func (l *loop) sweep(now time.Time) {
+	for len(l.heads) > 0 && (l.heads[0].c.state != stateHead || now.After(l.heads[0].at)) {
+		if c := l.heads[0].c; c.state == stateHead {
+			c.abort()
+		}
+		l.heads = l.heads[1:]
+	}
+	kept := l.lingering[:0]
+	for _, d := range l.lingering {
+		switch c := d.c; {
+		case c.state == stateClosed:
+		case now.After(d.at):
+			c.abort()
+		default:
+			c.shutdownIfSent()
+			kept = append(kept, d)
+		}
+	}
+	clear(l.lingering[len(kept):])
+	l.lingering = kept
+	l.closeBroken()
+}
+
+// closeBroken closes the connections on which a write has failed. It is not
+// done where it fails, because that may be in the midst of a fan-out.
+func (l *loop) closeBroken() {
+	for len(l.broken) > 0 {
+		last := len(l.broken) - 1
+		c := l.broken[last]
+		l.broken[last] = nil
+		l.broken = l.broken[:last]
+		c.abort()
+	}
+}

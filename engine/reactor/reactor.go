@@ -1,0 +1,254 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// MaxHead is the longest request head, in bytes: a token with both of its
+// metadata bags near their caps makes a URL of 16 KB.
+const MaxHead = 32 << 10
+
+// Receiver is the upper half of an upgraded connection.
+type Receiver interface {
+	// Receive takes the bytes that have come and returns how many are dealt
+	// with; the rest comes again with more behind it. It may change buf.
+	Receive(buf []byte) int
+	// Ready reports whether input is wanted now; see Conn.Resume.
+	Ready() bool
+	// Overflow tells that too much input has come while it was not.
+	Overflow()
+	// Closed tells that the connection is gone; unread is what had come.
+	Closed(unread []byte)
+}
+
+// Loop is what runs on an event loop beside its sockets.
+type Loop interface {
+	// Start is called once, before any connection is opened.
+	Start()
+	// Begin is called before input is handed to a Receiver.
+	Begin()
+	// Turn is called after Wake.
+	Turn()
+}
+
+// Gate decides about a finished upgrade request. It either returns an HTTPError,
+// with which the request is answered; or it writes response, the 101 answer, to
+// c and returns the connection's Receiver, nil if it finished c itself.
+type Gate interface {
+	Admit(loop int, c *Conn, r *Request, response []byte) (Receiver, *HTTPError)
+}
+
+// Config is what a Reactor is made of.
+type Config struct {
+	Listen           string // host:port
+	Loops            int
+	AnyPath          bool // upgrade on any path, not only /v1
+	HandshakeTimeout time.Duration
+	MaxUnread        int // bytes of input kept for a Receiver that is not ready
+	Gate             Gate
+	// Sidecar takes connections whose first request is no upgrade, with the
+	// bytes already read. It must not block. nil answers 404.
+	Sidecar func(c net.Conn, read []byte)
+	Logger  *slog.Logger
+}
+
+// Reactor is a set of event loops listening on one address.
+type Reactor struct {
+	// Immutable after New.
+	cfg   Config
+	addr  *net.TCPAddr
+	loops []*loop
+
+	// Any goroutine (atomic).
+	conns    atomic.Int64
+	capacity int64 // connections the descriptors allow; immutable
+	full     atomic.Int64
+	stopping atomic.Bool
+	claimed  atomic.Int32 // loops that have found their gnet event loop
+
+	hold    *holder
+	started func()
+	engine  gnet.Engine    // set before bootedC is closed
+	bootedC chan struct{}  // closed when all loops run
+	boot    sync.WaitGroup // afterBoot
+
+	byLoop sync.Map // gnet.EventLoop → *loop
+}
+
+// New reserves the address. The loops do not run before Run.
+func New(cfg Config) (*Reactor, error) {
+	hold, err := reserve(cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", cfg.Listen, err)
+	}
+	r := &Reactor{cfg: cfg, addr: hold.addr, hold: hold, bootedC: make(chan struct{})}
+	if r.capacity, err = capacity(cfg.Loops); err != nil {
+		hold.release()
+		return nil, err
+	}
+	for i := range cfg.Loops {
+		r.loops = append(r.loops, newLoop(r, i))
+	}
+	return r, nil
+}
+
+// Addr returns the address listened on.
+func (r *Reactor) Addr() *net.TCPAddr { return r.addr }
+
+// Capacity returns how many connections the descriptor limit allows.
+func (r *Reactor) Capacity() int { return int(r.capacity) }
+
+// Conns returns the number of open connections.
+func (r *Reactor) Conns() int { return int(r.conns.Load()) }
+
+// Waker returns what wakes the i-th loop.
+func (r *Reactor) Waker(i int) *Waker { return &Waker{r.loops[i]} }
+
+// Run runs the loops, each driving the element of loops with its index, until
+// Stop. started, if not nil, is called once connections are accepted.
+func (r *Reactor) Run(loops []Loop, started func()) error {
+	for i, l := range loops {
+		r.loops[i].upper = l
+	}
+	r.started = started
+	err := gnet.Run(&events{Reactor: r}, "tcp://"+r.addr.String(),
+		gnet.WithNumEventLoop(r.cfg.Loops),
+		gnet.WithReusePort(true),
+		gnet.WithReuseAddr(true),
+		gnet.WithReadBufferCap(readBuffer),
+		gnet.WithTCPNoDelay(gnet.TCPNoDelay),
+		gnet.WithTicker(true),
+		gnet.WithLogger(logger{r.cfg.Logger}),
+	)
+	r.hold.release()
+	stopped := r.stopping.Swap(true)
+	r.boot.Wait()
+	r.closeDoorbells()
+	if err == nil && !stopped {
+		err = errors.New("reactor: the event loops ended by themselves")
+	}
+	return err
+}
+
+// readBuffer is how much a loop reads from a socket at a time, in bytes.
+const readBuffer = 64 << 10
+
+// Stop has Run return, and ends every connection that is still open.
+func (r *Reactor) Stop() {
+	<-r.bootedC
+	r.stopping.Store(true)
+	// Stop polls twice a second for what Run's return tells; only its first
+	// step is wanted.
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = r.engine.Stop(ctx)
+}
+
+// Release gives the address up if Run was never called.
+func (r *Reactor) Release() { r.hold.release() }
+
+// Settle waits until no connection is left, or ctx is done.
+func (r *Reactor) Settle(ctx context.Context) {
+	t := time.NewTicker(settlePoll)
+	defer t.Stop()
+	for r.conns.Load() > 0 {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+const settlePoll = 10 * time.Millisecond
+
+// sweepEvery is how often the loops look for overdue handshakes and closes.
+const sweepEvery = 200 * time.Millisecond
+
+// events is the Reactor as gnet sees it.
+type events struct {
+	gnet.BuiltinEventEngine
+	*Reactor
+}
+
+// OnBoot keeps the engine's handle.
+func (e *events) OnBoot(eng gnet.Engine) gnet.Action {
+	e.engine = eng
+	return gnet.None
+}
+
+// OnTick runs on a goroutine of its own. Its first call tells that all loops
+// run.
+func (e *events) OnTick() (time.Duration, gnet.Action) {
+	select {
+	case <-e.bootedC:
+	default:
+		e.hold.release()
+		close(e.bootedC)
+		e.boot.Go(e.afterBoot)
+	}
+	for _, l := range e.loops {
+		l.execute(l.sweepTask)
+	}
+	return sweepEvery, gnet.None
+}
+
+func (r *Reactor) afterBoot() {
+	if err := r.ringDoorbells(); err != nil {
+		r.cfg.Logger.Warn("event loops have no doorbell", "error", err)
+	}
+	if r.started != nil {
+		r.started()
+	}
+}
+
+// OnOpen begins a connection, on its loop.
+func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
+	l := e.claim(gc.EventLoop())
+	if d, ok := gc.Context().(*doorbell); ok {
+		l.bell.Store(d)
+		return nil, gnet.None
+	}
+	return nil, l.open(gc)
+}
+
+// OnTraffic hands over what has been read.
+func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
+	switch c := gc.Context().(type) {
+	case *Conn:
+		return c.traffic()
+	case *doorbell:
+		_, _ = gc.Discard(-1)
+		c.rung.Store(false)
+		c.loop.upper.Turn()
+	}
+	return gnet.None
+}
+
+// OnClose ends a connection, on its loop.
+func (e *events) OnClose(gc gnet.Conn, _ error) gnet.Action {
+	if c, ok := gc.Context().(*Conn); ok {
+		c.closed()
+	}
+	return gnet.None
+}
+
+// claim returns our loop for gnet's, pairing them when they first meet.
+func (r *Reactor) claim(el gnet.EventLoop) *loop {
+	if l, ok := r.byLoop.Load(el); ok {
+		return l.(*loop)
+	}
+	l := r.loops[r.claimed.Add(1)-1]
+	r.byLoop.Store(el, l)
+	l.start(el)
+	return l
+}

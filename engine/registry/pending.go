@@ -1,0 +1,238 @@
+package registry
+
+// Pending is the frames a Part has not written yet: one stream for the
+// subscribers that get plain frames, one for those that asked for the
+// sender's metadata. Each frame is stored once and every subscriber is written
+// its range of the stream, so that a turn with many publishes costs one write
+// a subscriber.
+type Pending struct {
+	streams [2]stream
+	// Cursor is the index of the next subscriber to be written while a flush
+	// is under way; those before it have everything up to the flush's limit.
+	Cursor int
+	frozen bool
+	// limit is the stream offset up to which the flush under way writes.
+	limit [2]uint32
+	// tell says that the part's deltas are due, behind the frames up to tellAt
+	// and before those that follow; told is the last delta of the flush under
+	// way.
+	tell   bool
+	tellAt [2]uint32
+	told   uint32
+}
+
+type stream struct {
+	buf   []byte
+	marks []mark
+}
+
+// mark ends a frame in a stream.
+type mark struct {
+	end uint32 // stream offset behind the frame
+	seq uint32 // the loop's number for the frame, to keep order between channels
+}
+
+// maxIdleBuffer is the largest stream buffer that is kept for reuse, in bytes.
+const maxIdleBuffer = 64 << 10
+
+// reset empties p for reuse.
+func (p *Pending) reset() {
+	for i := range p.streams {
+		s := &p.streams[i]
+		s.buf, s.marks = s.buf[:0], s.marks[:0]
+		if cap(s.buf) > maxIdleBuffer {
+			s.buf, s.marks = nil, nil
+		}
+	}
+	*p = Pending{streams: p.streams}
+}
+
+// end returns the stream offset behind the last pending byte.
+func (p *Part) end(stream int) uint32 {
+	if p.Out == nil {
+		return p.base[stream]
+	}
+	return p.base[stream] + uint32(len(p.Out.streams[stream].buf))
+}
+
+// Append adds one frame in the two forms its subscribers may get. meta may be
+// nil if the sender has no metadata. It returns the bytes now pending.
+func (p *Part) Append(plain, meta []byte, seq uint32) int {
+	if meta == nil {
+		meta = plain
+	}
+	n := 0
+	if p.meta < len(p.Subs) {
+		n += p.append(0, plain, seq)
+	}
+	if p.meta > 0 {
+		n += p.append(1, meta, seq)
+	}
+	return n
+}
+
+func (p *Part) append(i int, frame []byte, seq uint32) int {
+	s := &p.Out.streams[i]
+	s.buf = append(s.buf, frame...)
+	s.marks = append(s.marks, mark{p.end(i), seq})
+	return len(s.buf)
+}
+
+// Freeze begins a flush: what is pending now is written, what is appended
+// from now on waits for the next.
+func (p *Part) Freeze() {
+	p.Out.frozen = true
+	p.Out.limit = [2]uint32{p.end(0), p.end(1)}
+	p.Out.told = p.Seq
+}
+
+// Frozen reports whether a flush is under way.
+func (p *Part) Frozen() bool { return p.Out != nil && p.Out.frozen }
+
+// Tell makes the deltas due behind the frames that are pending now.
+func (p *Part) Tell() {
+	if !p.Out.tell {
+		p.Out.tell = true
+		p.Out.tellAt = [2]uint32{p.end(0), p.end(1)}
+	}
+}
+
+// TakeBeforeTell returns what the subscriber at i lacks before the deltas are
+// due to it, counts it as written, and reports whether they are due. With one
+// set, only if they are due before its next frame.
+func (p *Part) TakeBeforeTell(i int, one bool) ([]byte, bool) {
+	s := &p.Subs[i]
+	k := s.stream()
+	at := p.Out.tellAt[k]
+	if !p.Out.tell || s.Since == p.Seq || p.Out.frozen && int32(at-p.Out.limit[k]) > 0 {
+		return nil, false
+	}
+	if one && p.Lacks(i) && int32(at-s.From) > 0 {
+		return nil, false
+	}
+	return p.take(s, at), true
+}
+
+// Take returns what the subscriber at i lacks up to the flush's limit, and
+// counts it as written. The bytes are borrowed until the next change of p.
+func (p *Part) Take(i int) []byte {
+	s := &p.Subs[i]
+	return p.take(s, p.Out.limit[s.stream()])
+}
+
+// TakeAll is Take up to the last frame appended.
+func (p *Part) TakeAll(i int) []byte {
+	s := &p.Subs[i]
+	return p.take(s, p.end(s.stream()))
+}
+
+func (p *Part) take(s *Subscriber, to uint32) []byte {
+	i := s.stream()
+	from := s.From - p.base[i]
+	if int32(from) < 0 {
+		from = 0
+	}
+	s.From = p.base[i] + from
+	if int32(to-s.From) <= 0 {
+		return nil
+	}
+	s.From = to
+	return p.Out.streams[i].buf[from : to-p.base[i]]
+}
+
+// Skip counts the last frame appended as written to the subscriber at i, which
+// lacked no other.
+func (p *Part) Skip(i int) {
+	s := &p.Subs[i]
+	s.From = p.end(s.stream())
+}
+
+// Telling reports whether the flush under way tells the deltas.
+func (p *Part) Telling() bool { return p.Out.tell && p.Out.frozen }
+
+// Lacks reports whether the subscriber at i has frames pending.
+func (p *Part) Lacks(i int) bool {
+	if p.Out == nil {
+		return false
+	}
+	s := &p.Subs[i]
+	return int32(p.end(s.stream())-s.From) > 0
+}
+
+// NextSeq returns the number of the first frame that the subscriber at i
+// lacks, and false if it lacks none.
+func (p *Part) NextSeq(i int) (uint32, bool) {
+	if !p.Lacks(i) {
+		return 0, false
+	}
+	s := &p.Subs[i]
+	for _, m := range p.Out.streams[s.stream()].marks {
+		if int32(m.end-s.From) > 0 {
+			return m.seq, true
+		}
+	}
+	return 0, false
+}
+
+// TakeOne is TakeAll for the first frame only.
+func (p *Part) TakeOne(i int) []byte {
+	s := &p.Subs[i]
+	for _, m := range p.Out.streams[s.stream()].marks {
+		if int32(m.end-s.From) > 0 {
+			return p.take(s, m.end)
+		}
+	}
+	return nil
+}
+
+// Thaw ends a flush that has reached every subscriber. It reports whether
+// frames were appended meanwhile; if not, Out is the caller's to reuse.
+func (p *Part) Thaw() (more bool) {
+	o := p.Out
+	for i := range o.streams {
+		s := &o.streams[i]
+		n := o.limit[i] - p.base[i]
+		s.buf = append(s.buf[:0], s.buf[n:]...)
+		k := 0
+		for k < len(s.marks) && int32(s.marks[k].end-o.limit[i]) <= 0 {
+			k++
+		}
+		s.marks = append(s.marks[:0], s.marks[k:]...)
+		p.base[i] = o.limit[i]
+		more = more || len(s.buf) > 0
+	}
+	if o.tell && int32(o.tellAt[0]-o.limit[0]) <= 0 && int32(o.tellAt[1]-o.limit[1]) <= 0 {
+		o.tell = false
+		p.Deltas.Trim(o.told)
+	}
+	o.Cursor, o.frozen = 0, false
+	return more || o.tell
+}
+
+// Pool keeps Pendings for reuse within one loop. Loop-owned.
+type Pool struct{ free []*Pending }
+
+// maxIdlePendings bounds what a burst over many channels leaves behind.
+const maxIdlePendings = 64
+
+// Attach gives the part a Pending if it has none, and reports whether it did.
+func (f *Pool) Attach(p *Part) bool {
+	if p.Out != nil {
+		return false
+	}
+	if n := len(f.free); n > 0 {
+		p.Out, f.free = f.free[n-1], f.free[:n-1]
+	} else {
+		p.Out = new(Pending)
+	}
+	return true
+}
+
+// Detach takes the part's empty Pending back.
+func (f *Pool) Detach(p *Part) {
+	p.Out.reset()
+	if len(f.free) < maxIdlePendings {
+		f.free = append(f.free, p.Out)
+	}
+	p.Out = nil
+}

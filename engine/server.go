@@ -1,0 +1,318 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"signalbox/engine/api"
+	"signalbox/engine/auth"
+	"signalbox/engine/cluster"
+	"signalbox/engine/quota"
+	"signalbox/engine/reactor"
+	"signalbox/engine/session"
+)
+
+// Server is a Signalbox, or an echo server on the same reactor.
+type Server struct {
+	// Immutable after New; nil in an echo server, but for log and reactor.
+	cfg     Config
+	log     *slog.Logger
+	reactor *reactor.Reactor
+	loops   []reactor.Loop
+	hub     *session.Hub
+	gate    *gate
+	ledger  *quota.Ledger
+	sidecar *api.Server
+	watch   *watcher
+	apiLn   net.Listener
+	adminLn net.Listener
+	admin   *http.Server // set by Run
+
+	serving  atomic.Bool // connections are accepted and the server is not draining
+	reloadMu sync.Mutex  // one reload at a time
+}
+
+// New opens the files and addresses of a server. Its error is one line for the
+// operator.
+func New(cfg Config) (_ *Server, err error) {
+	if err := cfg.normalise(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: cfg.Logger}
+	defer func() {
+		if err != nil {
+			s.release()
+		}
+	}()
+	keys := cfg.Apps
+	if cfg.AppsFile != "" {
+		if keys, err = s.loadApps(); err != nil {
+			return nil, err
+		}
+		if s.watch, err = watch(cfg.AppsFile); err != nil {
+			return nil, err
+		}
+	}
+	if s.ledger, err = quota.Open(cfg.DataDir, time.Now); err != nil {
+		return nil, err
+	}
+	s.ledger.LogTo(s.log)
+	if err := s.openAddresses(); err != nil {
+		return nil, err
+	}
+	s.hub = session.NewHub(session.Config{
+		Loops: cfg.Loops, Limits: cfg.Limits, Keys: keys, Ledger: s.ledger, Bus: cluster.Local{}, Logger: s.log,
+	})
+	for i := range cfg.Loops {
+		l := s.hub.Loop(i)
+		l.Bind(s.reactor.Waker(i))
+		s.loops = append(s.loops, l)
+	}
+	s.gate.hub = s.hub
+	s.sidecar = api.New(api.Options{
+		Backend:        backend{s.hub},
+		Logger:         s.log,
+		MaxMessageSize: cfg.Limits.MaxMessageSize,
+		Ready:          s.ready,
+		HandBack:       s.handBack,
+	})
+	return s, nil
+}
+
+// maxUnread is how many bytes of input are kept for a session that waits for
+// another loop.
+const maxUnread = 1 << 20
+
+func (s *Server) openAddresses() (err error) {
+	s.gate = &gate{refuse: s.cfg.Refuse}
+	if n := s.cfg.Limits.ConnectRate; n > 0 {
+		s.gate.rate = quota.NewAddrRate(n)
+	}
+	s.reactor, err = reactor.New(reactor.Config{
+		Listen:           s.cfg.Listen,
+		Loops:            s.cfg.Loops,
+		HandshakeTimeout: s.cfg.Limits.HandshakeTimeout,
+		MaxUnread:        maxUnread + s.cfg.Limits.MaxMessageSize,
+		Gate:             s.gate,
+		Sidecar:          func(c net.Conn, read []byte) { s.sidecar.Handoff(c, read) },
+		Logger:           s.log,
+	})
+	if err != nil {
+		return err
+	}
+	if s.apiLn, err = listen(s.cfg.APIListen); err != nil {
+		return err
+	}
+	s.adminLn, err = listen(s.cfg.AdminListen)
+	return err
+}
+
+// listen opens an address for net/http, none if it is empty.
+func listen(addr string) (net.Listener, error) {
+	if addr == "" {
+		return nil, nil
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", addr, reason(err))
+	}
+	return ln, nil
+}
+
+// reason strips from a network error what the caller says already.
+func reason(err error) error {
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// Addr returns the public address.
+func (s *Server) Addr() net.Addr { return s.reactor.Addr() }
+
+// APIAddr returns the address for REST alone, nil if there is none.
+func (s *Server) APIAddr() net.Addr { return addrOf(s.apiLn) }
+
+// AdminAddr returns the address of the health checks, nil if there is none.
+func (s *Server) AdminAddr() net.Addr { return addrOf(s.adminLn) }
+
+func addrOf(ln net.Listener) net.Addr {
+	if ln == nil {
+		return nil
+	}
+	return ln.Addr()
+}
+
+var errNotReady = errors.New("engine: starting or draining")
+
+func (s *Server) ready() error {
+	if !s.serving.Load() {
+		return errNotReady
+	}
+	return nil
+}
+
+// handBack takes a connection from the sidecar whose next request is an upgrade.
+func (s *Server) handBack(c net.Conn, read []byte) {
+	if err := s.reactor.Enroll(c, read); err != nil {
+		s.log.Debug("connection lost on its way back to the loops", "error", err)
+	}
+}
+
+// Run serves until ctx is done, then drains and returns nil. It is called once,
+// and releases everything New has opened.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.release()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	background, stop := context.WithCancel(context.Background())
+	defer stop()
+	if s.hub != nil {
+		wg.Go(func() { s.ledger.Run(background) })
+		s.serveHTTP(&wg)
+		if s.watch != nil {
+			wg.Go(func() { s.watch.run(background, s.reloadAndLog) })
+		}
+	}
+	endedC := make(chan error, 1)
+	wg.Go(func() { endedC <- s.reactor.Run(s.loops, s.started) })
+	select {
+	case err := <-endedC: // the loops must not end by themselves
+		s.closeSidecar(0)
+		return err
+	case <-ctx.Done():
+	}
+	s.drain()
+	s.reactor.Stop()
+	return <-endedC
+}
+
+func (s *Server) started() {
+	s.serving.Store(true)
+	attrs := []any{"addr", s.Addr().String(), "loops", len(s.loops), "capacity", s.reactor.Capacity()}
+	if s.apiLn != nil {
+		attrs = append(attrs, "api", s.apiLn.Addr().String())
+	}
+	if s.adminLn != nil {
+		attrs = append(attrs, "admin", s.adminLn.Addr().String())
+	}
+	s.log.Info("listening", attrs...)
+}
+
+// serveHTTP serves the addresses that are net/http's own.
+func (s *Server) serveHTTP(wg *sync.WaitGroup) {
+	if s.apiLn != nil {
+		wg.Go(func() {
+			if err := s.sidecar.Serve(s.apiLn); err != nil {
+				s.log.Error("the REST address has failed", "error", err)
+			}
+		})
+	}
+	if s.adminLn != nil {
+		admin := &http.Server{
+			Handler:           s.sidecar.AdminHandler(),
+			ReadHeaderTimeout: adminTimeout,
+			IdleTimeout:       adminTimeout,
+			WriteTimeout:      adminTimeout,
+			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		}
+		wg.Go(func() { _ = admin.Serve(s.adminLn) }) // until release closes the listener
+		s.admin = admin
+	}
+}
+
+const adminTimeout = 10 * time.Second
+
+// settleTime is how long clients have to answer the last close frames of a
+// drain.
+const settleTime = time.Second
+
+// drain closes all sessions in batches, so that their clients do not come back
+// all at once.
+func (s *Server) drain() {
+	s.serving.Store(false)
+	if s.hub == nil {
+		return
+	}
+	s.gate.draining.Store(true)
+	s.log.Info("draining", "connections", s.reactor.Conns(), "timeout", s.cfg.DrainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout+settleTime)
+	defer cancel()
+	s.hub.Drain(ctx, s.cfg.DrainTimeout)
+	settle, cancelSettle := context.WithTimeout(ctx, settleTime)
+	defer cancelSettle()
+	s.reactor.Settle(settle)
+	s.closeSidecar(settleTime)
+}
+
+// closeSidecar lets REST requests in progress finish for so long.
+func (s *Server) closeSidecar(patience time.Duration) {
+	if s.sidecar == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.sidecar.Shutdown(ctx); err != nil {
+		s.log.Debug("REST requests were cut off", "error", err)
+	}
+}
+
+// release closes what New and Run have opened.
+func (s *Server) release() {
+	if s.admin != nil {
+		_ = s.admin.Close() // its listener goes with it
+	}
+	for _, ln := range []net.Listener{s.apiLn, s.adminLn} {
+		if ln != nil {
+			_ = ln.Close() // a second time, often
+		}
+	}
+	if s.watch != nil {
+		s.watch.close()
+	}
+	if s.reactor != nil {
+		s.reactor.Release()
+	}
+	if s.ledger != nil {
+		if err := s.ledger.Close(); err != nil {
+			s.log.Error("usage was not saved", "error", err)
+		}
+	}
+}
+
+// Reload reads the file of apps again. If it is bad, the apps stay as they are.
+func (s *Server) Reload() error {
+	if s.cfg.AppsFile == "" {
+		return nil
+	}
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	keys, err := s.loadApps()
+	if err != nil {
+		return err
+	}
+	s.hub.SetKeys(keys)
+	s.log.Info("apps read", "file", s.cfg.AppsFile, "apps", len(keys.Apps()))
+	return nil
+}
+
+func (s *Server) reloadAndLog() {
+	if err := s.Reload(); err != nil {
+		s.log.Error("apps not read, the old ones stay in force", "error", err)
+	}
+}
+
+func (s *Server) loadApps() (*auth.Set, error) {
+	keys, warnings, err := auth.Load(s.cfg.AppsFile)
+	for _, w := range warnings {
+		s.log.Warn("apps file", "warning", w.String())
+	}
+	return keys, err
+}

@@ -1,0 +1,34 @@
+// Package session is the server without its sockets: sessions, what they may
+// do, and the event loops that own them.
+//
+// # The way of one message
+//
+// Session.Receive takes the bytes of a socket, frame by frame, to
+// Session.handle, which scans the envelope and checks it. A publish goes to
+// Hub.fanOut, which hands the frame, built once, to every loop with
+// subscribers; Loop.deliver appends it to the channel's pending frames there,
+// and Loop.flush writes them to the subscribers once the turn's input is dealt
+// with: one write a subscriber, however many frames.
+//
+// # Terms
+//
+// A Hub is all loops together. A turn is what a loop does between two waits for
+// I/O. A session's cork gathers what is for it alone (acks, directs,
+// snapshots) until its input is dealt with or the turn ends.
+//
+// # Presence
+//
+// A subscribe is a request to the channel's home loop, which changes the
+// roster, posts the change to the loops that keep a replica, and only then
+// posts the reply; the session's later frames wait for that. A loop's inbox is
+// in order, and a loop empties it before it reads from any socket, so what a
+// peer does after its ack finds every loop already told. Each loop tells its
+// subscribers when the window is over, or earlier, before the first message
+// whose sender is among those still untold.
+//
+// # Ownership
+//
+// Hub may be used from any goroutine. A Loop and its Sessions belong to one
+// goroutine, the event loop's; Post is the one door from outside. Conn's
+// methods are called on the loop only.
+package session

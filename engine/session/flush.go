@@ -1,0 +1,153 @@
+package session
+
+import (
+	"slices"
+
+	"signalbox/engine/registry"
+)
+
+// flushBudget is how many subscribers a turn writes to before the sockets that
+// are ready get their turn: a channel of ten thousand would hold the loop for a
+// tenth of a second.
+const flushBudget = 512
+
+// soil lists the part among those with something to write.
+func (l *Loop) soil(p *registry.Part) {
+	if l.pool.Attach(p) {
+		l.dirty = append(l.dirty, p)
+		l.schedule()
+	}
+}
+
+// flush writes the pending frames of the dirty parts to their subscribers, one
+// write a subscriber, and yields when its budget is spent.
+func (l *Loop) flush() {
+	budget := flushBudget
+	for len(l.dirty) > 0 {
+		p := l.dirty[0]
+		if !p.Frozen() {
+			p.Freeze()
+		}
+		for o := p.Out; o.Cursor < len(p.Subs); o.Cursor++ {
+			if budget == 0 {
+				l.scheduled = true
+				l.waker.WakeFair()
+				return
+			}
+			budget--
+			l.deliver(p, o.Cursor)
+		}
+		l.clean(p)
+	}
+}
+
+// flushNow writes the pending frames of one part, wherever it is in the line.
+func (l *Loop) flushNow(p *registry.Part) {
+	if !p.Frozen() {
+		p.Freeze()
+	}
+	for o := p.Out; o.Cursor < len(p.Subs); o.Cursor++ {
+		l.deliver(p, o.Cursor)
+	}
+	l.clean(p)
+}
+
+// clean takes a flushed part out of the dirty ones, or puts it at their end if
+// more has come.
+func (l *Loop) clean(p *registry.Part) {
+	i := slices.Index(l.dirty, p)
+	l.dirty = slices.Delete(l.dirty, i, i+1)
+	told := p.Telling()
+	if p.Thaw() {
+		l.dirty = append(l.dirty, p)
+	} else {
+		l.pool.Detach(p)
+	}
+	if told {
+		p.Window.Told(l.now, 1, l.hub.limits.PresenceWindow)
+		if p.Deltas.Len() > 0 {
+			l.pace(p)
+		}
+	}
+}
+
+// deliver writes to the subscriber at i of a part that is being flushed all that
+// it lacks.
+func (l *Loop) deliver(p *registry.Part, i int) {
+	s := l.sessions[p.Subs[i].Slot]
+	if !s.open {
+		return
+	}
+	if len(s.subs) > 1 && len(l.dirty) > 1 || s.await > 0 && p.Lacks(i) {
+		s.gather()
+	}
+	if before, tell := p.TakeBeforeTell(i, false); tell {
+		s.put(before)
+		l.tellOne(s, p, i)
+	}
+	if b := p.Take(i); len(b) > 0 {
+		s.write(b)
+	} else {
+		s.flushCork()
+	}
+}
+
+// pull moves to the session's cork all that its part, in which it is at i, has
+// pending for it.
+func (s *Session) pull(p *registry.Part, i int) {
+	if p.Out == nil {
+		return
+	}
+	if before, tell := p.TakeBeforeTell(i, false); tell {
+		s.put(before)
+		s.loop.tellOne(s, p, i)
+	}
+	s.put(p.TakeAll(i))
+}
+
+// gather moves to the session's cork every frame pending for it in any channel,
+// in the order in which they were published.
+func (s *Session) gather() {
+	if s.await > 0 && s.lacks() {
+		s.flushCork()
+		s.snapshots()
+	}
+	for {
+		first, n := s.nextPart()
+		switch n {
+		case 0:
+			return
+		case 1:
+			s.pull(first.part, int(first.index))
+			return
+		}
+		p, i := first.part, int(first.index)
+		if before, tell := p.TakeBeforeTell(i, true); tell {
+			s.put(before)
+			s.loop.tellOne(s, p, i)
+		}
+		s.put(p.TakeOne(i))
+	}
+}
+
+// nextPart returns the subscription with the oldest frame pending for the
+// session, and how many have any.
+func (s *Session) nextPart() (first *subscription, n int) {
+	var oldest uint32
+	for i := range s.subs {
+		u := &s.subs[i]
+		if u.part == nil {
+			continue
+		}
+		if seq, ok := u.part.NextSeq(int(u.index)); ok {
+			if n++; n == 1 || int32(seq-oldest) < 0 {
+				first, oldest = u, seq
+			}
+		}
+	}
+	return first, n
+}
+
+func (s *Session) lacks() bool {
+	return slices.ContainsFunc(s.subs, func(u subscription) bool { return u.part != nil && u.part.Lacks(int(u.index)) })
+}

@@ -1,0 +1,140 @@
+package session
+
+import (
+	"sync/atomic"
+
+	"signalbox/engine/registry"
+	"signalbox/protocol"
+	"signalbox/protocol/frame"
+)
+
+// Waker calls a loop's Turn soon, on the loop's own goroutine. Any goroutine.
+type Waker interface {
+	// Wake is for work that should come before the next wait for I/O.
+	Wake()
+	// WakeFair is for work that must let the sockets that are ready go first.
+	WakeFair()
+}
+
+// Loop owns sessions and its part of every channel they are subscribed to.
+type Loop struct {
+	// Immutable after Bind.
+	hub   *Hub
+	index int
+	waker Waker
+
+	// Any goroutine.
+	inbox   inbox
+	waiting atomic.Bool // the inbox holds tasks
+
+	// Loop-owned.
+	now       int64 // ms of the hub's clock, as of the last Begin or Turn
+	scheduled bool  // a Turn is on its way
+	sessions  []*Session
+	free      []uint32 // slots without a session
+	gens      []uint32 // generation, by slot
+	due       []int64  // when the session's tick is next needed, by slot; ms
+	open      int      // sessions
+	timers    timers
+	skew      int64 // ms between the wall clock and the hub's, as of the last sweep
+	wild      map[*registry.Space]*registry.Wild
+	mark      uint32 // numbers wildcard deliveries, to give each session one
+	seq       uint32 // numbers frames, to keep their order between channels
+	pool      registry.Pool
+	dirty     []*registry.Part // parts with pending frames, oldest first
+	corked    []*Session       // sessions with bytes in their cork
+	gone      []*Session       // closed sessions, to be taken out of everything
+	corks     [][]byte         // empty corks for reuse
+	scanner   protocol.Scanner
+	text      []byte    // scratch: a server frame's payload
+	wire      [2][]byte // scratch: whole server frames
+}
+
+func newLoop(h *Hub, index int) *Loop {
+	return &Loop{hub: h, index: index, wild: map[*registry.Space]*registry.Wild{}}
+}
+
+// Bind gives the loop its waker. Called once, before anything is posted.
+func (l *Loop) Bind(w Waker) { l.waker = w }
+
+// Start starts the loop's clock. Called once, on the loop's goroutine, before
+// any session is opened.
+func (l *Loop) Start() {
+	l.now = l.hub.clock()
+	l.sweep()
+	l.Turn()
+}
+
+// Post runs task on the loop's goroutine, after all tasks posted before. Any
+// goroutine.
+func (l *Loop) Post(task func(*Loop)) {
+	if l.inbox.put(task) {
+		l.waiting.Store(true)
+		l.waker.Wake()
+	}
+}
+
+// Begin is called before input is handed to any session: what was posted before
+// the input was read comes first.
+func (l *Loop) Begin() {
+	l.now = l.hub.clock()
+	l.drain()
+}
+
+func (l *Loop) drain() {
+	if l.waiting.Load() {
+		l.waiting.Store(false)
+		l.inbox.drain(l)
+	}
+}
+
+// Turn does everything that is due. Called by the Waker's doing.
+func (l *Loop) Turn() {
+	l.scheduled = false
+	l.now = l.hub.clock()
+	l.drain()
+	l.runTimers()
+	l.bury()
+	l.flush()
+	l.uncork()
+	l.bury()
+}
+
+// schedule makes sure that a Turn follows.
+func (l *Loop) schedule() {
+	if !l.scheduled {
+		l.scheduled = true
+		l.waker.Wake()
+	}
+}
+
+// session returns the session that ref names, nil if it is gone or closing.
+func (l *Loop) session(ref registry.Ref) *Session {
+	slot := ref.Slot()
+	if int(slot) >= len(l.sessions) || l.gens[slot]&0xffffff != ref.Gen() {
+		return nil
+	}
+	if s := l.sessions[slot]; s != nil && s.open {
+		return s
+	}
+	return nil
+}
+
+// frame returns text as one WebSocket text frame in scratch i, borrowed until
+// the next call with i.
+func (l *Loop) frame(i int, text []byte) []byte {
+	l.wire[i] = frame.AppendFrame(l.wire[i][:0], frame.OpText, text)
+	return l.wire[i]
+}
+
+// bury takes closed sessions out of everything they were in. It is not done
+// where they close, because that may be in the midst of a fan-out.
+func (l *Loop) bury() {
+	for len(l.gone) > 0 {
+		last := len(l.gone) - 1
+		s := l.gone[last]
+		l.gone[last] = nil
+		l.gone = l.gone[:last]
+		s.leaveAll()
+	}
+}

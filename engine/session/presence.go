@@ -1,0 +1,237 @@
+package session
+
+import (
+	"slices"
+
+	"signalbox/engine/auth"
+	"signalbox/engine/presence"
+	"signalbox/engine/registry"
+)
+
+// member is a socket on its way into a roster.
+type member struct {
+	peer, meta string
+	ref        registry.Ref
+	watches    bool // may see the roster
+}
+
+func (s *Session) member() member {
+	return member{s.id.PeerID, s.meta, s.ref(), s.id.Grant.Allows(auth.Presence)}
+}
+
+// joinHome enters the member into the roster, at the channel's home loop, and
+// posts the change to every loop that keeps a replica.
+func (l *Loop) joinHome(p *registry.Part, m member) {
+	if p.Home == nil {
+		p.Home = new(presence.Home)
+	}
+	l.announce(p, p.Home.Join(m.peer, uint64(m.ref), m.meta))
+}
+
+// announce posts a change of the roster to whoever keeps a replica, and hears it
+// itself.
+func (l *Loop) announce(p *registry.Part, c presence.Change) {
+	if c.Kind == presence.None {
+		return
+	}
+	p.SetPeers(p.Home.Len())
+	registry.Loops(p.Home.Replicas).Each(func(i int) {
+		l.hub.loops[i].Post(func(l *Loop) {
+			if q := p.Channel.Part(l.index); q != nil && q.Replica != nil {
+				q.Replica.Apply(c)
+				l.hear(q, c)
+			}
+		})
+	})
+	l.hear(p, c)
+}
+
+// hear takes note of a change for the subscribers here.
+func (l *Loop) hear(p *registry.Part, c presence.Change) {
+	p.Seq++
+	if c.Kind == presence.Update || !p.Watched() {
+		return
+	}
+	p.Deltas.Add(c, p.Seq)
+	l.pace(p)
+}
+
+// pace makes sure that the part's deltas are told when its window is over.
+func (l *Loop) pace(p *registry.Part) {
+	if p.Paced {
+		return
+	}
+	due := p.Window.Due(l.now, l.hub.limits.PresenceWindow)
+	if due <= l.now {
+		l.tell(p)
+		return
+	}
+	p.Paced = true
+	l.at(due, func(l *Loop) {
+		p.Paced = false
+		if p.Deltas.Len() > 0 {
+			l.tell(p)
+		}
+	})
+}
+
+// tell makes the part's deltas due: the next flush tells them.
+func (l *Loop) tell(p *registry.Part) {
+	l.soil(p)
+	p.Tell()
+}
+
+// tellOne tells the subscriber at i what it does not know yet.
+func (l *Loop) tellOne(s *Session, p *registry.Part, i int) {
+	sub := &p.Subs[i]
+	if sub.Flags&(registry.FlagPresence|registry.FlagAwait) == registry.FlagPresence {
+		for _, text := range p.Deltas.Frames(p.Name, sub.Since) {
+			s.putText(text)
+		}
+	}
+	sub.Since = p.Seq
+}
+
+// leaveHome takes the session's socket out of the part's roster, wherever that
+// is, and gives the part up if nothing holds it any more.
+func (l *Loop) leaveHome(p *registry.Part, s *Session) {
+	peer, ref, ch, from := s.id.PeerID, s.ref(), p.Channel, l.index
+	if p.Home != nil {
+		l.leave(p, peer, ref)
+		return
+	}
+	emptied := p.Done()
+	l.hub.loops[ch.Home].Post(func(l *Loop) {
+		if q := ch.Part(l.index); q != nil && q.Home != nil {
+			if emptied {
+				q.Home.Replicas &^= 1 << from
+			}
+			l.leave(q, peer, ref)
+		}
+	})
+}
+
+// leave takes a socket out of the roster, at the home loop.
+func (l *Loop) leave(p *registry.Part, peer string, ref registry.Ref) {
+	l.announce(p, p.Home.Leave(peer, uint64(ref)))
+	if p.Home.Len() == 0 {
+		p.Home = nil
+		p.Done()
+	}
+}
+
+// joinAway asks the channel's home loop to enter the session into the roster.
+// The session's input waits for the reply.
+func (s *Session) joinAway(p *registry.Part, r *request) {
+	l := s.loop
+	m, ch, from := s.member(), p.Channel, l.index
+	id, meta := slices.Clone(r.RequestID), r.IncludeSenderMetadata
+	p.Joining++
+	s.held, s.joining = true, p
+	l.hub.loops[ch.Home].Post(func(l *Loop) {
+		q := p.Space().JoinHome(ch, l.index)
+		l.joinHome(q, m)
+		var roster *presence.Roster
+		if m.watches && !registry.Loops(q.Home.Replicas).Has(from) {
+			q.Home.Replicas |= 1 << from
+			roster = q.Home.Roster()
+		}
+		s.loop.Post(func(l *Loop) { l.admitted(s, p, m.ref, roster, id, meta) })
+	})
+}
+
+// admitted ends joinAway: the home loop has the session in the roster.
+func (l *Loop) admitted(s *Session, p *registry.Part, ref registry.Ref, roster *presence.Roster, requestID []byte, meta bool) {
+	p.Joining--
+	if roster != nil {
+		p.Replica = roster
+	}
+	if l.gens[ref.Slot()]&0xffffff != ref.Gen() || !s.open {
+		// It has closed meanwhile and its leave is on the way; the replica
+		// that came for it may have nobody to serve.
+		if p.Done() && p.Replica != nil {
+			l.dropReplica(p)
+		}
+		return
+	}
+	s.joining = nil
+	s.joined(p, meta)
+	s.ack(requestID)
+	s.release()
+}
+
+// dropReplica tells the home loop that this loop's replica is gone.
+func (l *Loop) dropReplica(p *registry.Part) {
+	ch, from := p.Channel, l.index
+	l.hub.loops[ch.Home].Post(func(l *Loop) {
+		if q := ch.Part(l.index); q != nil && q.Home != nil {
+			q.Home.Replicas &^= 1 << from
+		}
+	})
+}
+
+// roster returns the loop's view of who is in the channel.
+func roster(p *registry.Part) presence.Lister {
+	if p.Home != nil {
+		return p.Home
+	}
+	return p.Replica
+}
+
+// awaitSnapshot makes the session's snapshot of a channel due: not with the ack,
+// because clients may read the two in one go and lose the second.
+func (s *Session) awaitSnapshot(u *subscription) {
+	sub := &u.part.Subs[u.index]
+	if sub.Flags&registry.FlagPresence == 0 || sub.Flags&registry.FlagAwait != 0 {
+		return
+	}
+	sub.Flags |= registry.FlagAwait
+	s.await++
+	p, ref := u.part, s.ref()
+	s.loop.at(s.loop.now+s.loop.hub.limits.SnapshotDelay.Milliseconds(), func(l *Loop) {
+		if s := l.session(ref); s != nil {
+			s.flushCork()
+			s.snapshot(p)
+		}
+	})
+}
+
+// snapshots sends every snapshot that the session awaits.
+func (s *Session) snapshots() {
+	for i := 0; i < len(s.subs) && s.await > 0; i++ {
+		if p := s.subs[i].part; p != nil {
+			s.snapshot(p)
+		}
+	}
+}
+
+// snapshot sends the roster of the channel as it is now, if it is awaited.
+func (s *Session) snapshot(p *registry.Part) {
+	i := slices.IndexFunc(s.subs, func(u subscription) bool { return u.part == p })
+	if i < 0 {
+		return
+	}
+	sub := &p.Subs[s.subs[i].index]
+	if sub.Flags&registry.FlagAwait == 0 {
+		return
+	}
+	sub.Flags &^= registry.FlagAwait
+	s.await--
+	s.putLong(presence.Snapshot(p.Name, roster(p), s.id.PeerID))
+	sub.Since = p.Seq
+}
+
+// pong answers a ping, behind all presence that is due to the session.
+func (s *Session) pong() {
+	if s.await > 0 {
+		s.flushCork() // the acks
+		s.snapshots()
+	}
+	for i := range s.subs {
+		if u := &s.subs[i]; u.part != nil && u.part.Deltas.Len() > 0 {
+			s.pull(u.part, int(u.index))
+			s.loop.tellOne(s, u.part, int(u.index))
+		}
+	}
+	s.putText(pongText)
+}

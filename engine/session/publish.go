@@ -1,0 +1,239 @@
+package session
+
+import (
+	"slices"
+
+	"signalbox/engine/cluster"
+	"signalbox/engine/registry"
+	"signalbox/protocol"
+	"signalbox/protocol/frame"
+)
+
+var pongText = protocol.AppendPong(nil)
+
+// noSocket is a Ref that names none.
+const noSocket = ^registry.Ref(0)
+
+// publication is a message on its way to a loop's subscribers.
+type publication struct {
+	app     *App
+	channel string
+	from    string
+	except  registry.Ref // the sending socket, or noSocket
+	plain   []byte       // whole frame
+	meta    []byte       // whole frame with the sender's metadata; nil: as plain
+}
+
+// publish sends a message to the channel's other subscribers.
+func (s *Session) publish(r *request) {
+	l := s.loop
+	if !s.app.Quota.Message() {
+		s.refuse(r.RequestID, protocol.OverMessageQuota)
+		return
+	}
+	ch := s.app.Space.FindBytes(r.Channel)
+	name := ""
+	if ch != nil {
+		name = ch.Name
+	} else {
+		name = string(r.Channel)
+	}
+	err := l.hub.bus.Publish(cluster.Publication{
+		App: s.app.ID, Channel: name, From: s.id.PeerID, FromMetadata: s.id.PeerMetadata, Data: r.Data,
+	})
+	if err != nil {
+		s.refuse(r.RequestID, protocol.BackendError)
+		return
+	}
+	to := l.hub.targets(s.app, ch)
+	if to != 0 {
+		m := publication{app: s.app, channel: name, from: s.id.PeerID, except: s.ref()}
+		m.plain, m.meta = l.encode(ch, name, s.id.PeerID, s.id.PeerMetadata, r.Data, s.app.Space.Wild() != 0)
+		if others := to &^ (1 << l.index); others != 0 {
+			l.hub.fanOut(m.clone(), others, nil)
+		}
+		if to.Has(l.index) {
+			l.deliverAll(&m)
+		}
+	}
+	s.ack(r.RequestID)
+}
+
+// targets returns the loops that may have subscribers of the channel, which is
+// nil if nobody subscribes to it by name.
+func (h *Hub) targets(app *App, ch *registry.Channel) registry.Loops {
+	to := app.Space.Wild()
+	if ch != nil {
+		to |= ch.Loops()
+	}
+	return to
+}
+
+// encode builds the frame of a message once for all who get it, and once more
+// with the sender's metadata if somebody may have asked for that. Both are
+// borrowed until the next encode.
+func (l *Loop) encode(ch *registry.Channel, name, from string, meta, data []byte, wild bool) (plain, withMeta []byte) {
+	l.text = protocol.AppendMessage(l.text[:0], name, from, nil, data)
+	plain = l.frame(0, l.text)
+	if meta != nil && (wild || ch != nil && ch.AskMeta()) {
+		l.text = protocol.AppendMessage(l.text[:0], name, from, meta, data)
+		withMeta = l.frame(1, l.text)
+	}
+	return plain, withMeta
+}
+
+// clone returns the publication with frames of its own, for other loops.
+func (m *publication) clone() *publication {
+	c := *m
+	c.plain, c.meta = slices.Clone(m.plain), slices.Clone(m.meta)
+	return &c
+}
+
+// fanOut hands the publication to the loops. Any goroutine. t, if not nil,
+// counts the sockets it goes to.
+func (h *Hub) fanOut(m *publication, to registry.Loops, t *tally) {
+	task := func(l *Loop) { t.add(l.deliverAll(m)) }
+	to.Each(func(i int) { h.loops[i].Post(task) })
+}
+
+// deliverAll gives the publication to the loop's subscribers, by name and by
+// pattern, and returns how many that is.
+func (l *Loop) deliverAll(m *publication) int {
+	n := 0
+	if ch := m.app.Space.Find(m.channel); ch != nil {
+		if p := ch.Part(l.index); p != nil && len(p.Subs) > 0 {
+			n += l.append(p, m)
+		}
+	}
+	if w := l.wild[m.app.Space]; w != nil {
+		n += l.deliverWild(w, m)
+	}
+	return n
+}
+
+// maxPending is how many bytes are gathered for a channel before they are
+// written within the turn.
+const maxPending = 256 << 10
+
+// append adds the publication to the part's pending frames and returns how many
+// subscribers it is for.
+func (l *Loop) append(p *registry.Part, m *publication) int {
+	l.soil(p)
+	if p.Deltas.Involves(m.from) {
+		p.Tell()
+	}
+	sender, i := l.session(m.except), -1
+	if sender != nil && m.except.Loop() == l.index {
+		i = sender.place(p)
+	}
+	if i >= 0 && p.Lacks(i) {
+		sender.gather()
+	}
+	l.seq++
+	size := p.Append(m.plain, m.meta, l.seq)
+	n := len(p.Subs)
+	if i >= 0 {
+		p.Skip(i)
+		n--
+	}
+	if size > maxPending {
+		l.flushNow(p)
+	}
+	return n
+}
+
+// place returns the session's index in the part, or -1.
+func (s *Session) place(p *registry.Part) int {
+	for i := range s.subs {
+		if s.subs[i].part == p {
+			return int(s.subs[i].index)
+		}
+	}
+	return -1
+}
+
+// deliverWild gives the publication to the sessions that match its channel by
+// pattern and are not subscribed to it by name.
+func (l *Loop) deliverWild(w *registry.Wild, m *publication) int {
+	n := 0
+	l.mark++
+	mark := l.mark
+	w.Match(m.channel, func(g *registry.Group) {
+		for _, sub := range g.Subs {
+			s := l.sessions[sub.Slot]
+			if !s.open || s.mark == mark || s.ref() == m.except || s.byName(m.channel) {
+				continue
+			}
+			s.mark = mark
+			s.gather()
+			if m.meta != nil && s.wildMeta(m.channel) {
+				s.put(m.meta)
+			} else {
+				s.put(m.plain)
+			}
+			n++
+		}
+	})
+	return n
+}
+
+// byName reports whether the session is subscribed to the channel itself.
+func (s *Session) byName(channel string) bool {
+	return slices.ContainsFunc(s.subs, func(u subscription) bool { return u.part != nil && u.part.Name == channel })
+}
+
+// direct sends a message to every socket of one peer.
+func (s *Session) direct(r *request) {
+	h := s.loop.hub
+	if !s.app.Quota.Message() {
+		s.refuse(r.RequestID, protocol.OverMessageQuota)
+		return
+	}
+	away, err := h.bus.Send(cluster.Direct{
+		App: s.app.ID, To: string(r.To), From: s.id.PeerID, FromMetadata: s.id.PeerMetadata, Data: r.Data,
+	})
+	if err != nil {
+		s.refuse(r.RequestID, protocol.BackendError)
+		return
+	}
+	refs := s.app.Space.Sockets(r.To)
+	if away+len(refs) == 0 {
+		s.refuse(r.RequestID, protocol.PeerNotFound)
+		return
+	}
+	text := protocol.AppendDirect(nil, s.id.PeerID, s.id.PeerMetadata, r.Data)
+	h.sendDirect(refs, s.id.PeerID, frame.AppendFrame(nil, frame.OpText, text), nil)
+	s.ack(r.RequestID)
+}
+
+// sendDirect hands a direct message, a whole immutable frame, to these sockets.
+// Any goroutine. t, if not nil, counts the sockets it reaches.
+func (h *Hub) sendDirect(refs []registry.Ref, from string, direct []byte, t *tally) {
+	for _, ref := range refs {
+		h.loops[ref.Loop()].Post(func(l *Loop) {
+			n := 0
+			if s := l.session(ref); s != nil {
+				s.takeDirect(from, direct)
+				n = 1
+			}
+			t.add(n)
+		})
+	}
+}
+
+// takeDirect gives the session a direct message, behind all that was published
+// to it before and behind the presence that tells of its sender.
+func (s *Session) takeDirect(from string, direct []byte) {
+	if s.await > 0 {
+		s.flushCork()
+		s.snapshots()
+	}
+	s.gather()
+	for i := range s.subs {
+		u := &s.subs[i]
+		if u.part != nil && u.part.Deltas.InvolvesSince(from, u.part.Subs[u.index].Since) {
+			s.loop.tellOne(s, u.part, int(u.index))
+		}
+	}
+	s.put(direct)
+}

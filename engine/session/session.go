@@ -1,0 +1,281 @@
+package session
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"signalbox/engine/auth"
+	"signalbox/engine/quota"
+	"signalbox/engine/registry"
+	"signalbox/protocol"
+	"signalbox/protocol/frame"
+)
+
+// Conn is what a session needs of its socket. Its methods are called on the
+// loop's goroutine.
+type Conn interface {
+	// Write sends b and queues what the kernel does not take now. b is borrowed
+	// until it returns. It may call Closed.
+	Write(b []byte)
+	// Queued returns the bytes queued in user space.
+	Queued() int
+	// Finish ends the connection in good order once what is queued is sent. The
+	// session hears nothing more of it.
+	Finish()
+	// Resume hands over the input held back while the session was not Ready.
+	Resume()
+}
+
+// Session is one connected client.
+type Session struct {
+	// Immutable after Open.
+	loop    *Loop
+	conn    Conn
+	app     *App
+	id      *auth.Identity
+	meta    string // id.PeerMetadata
+	expires int64  // unix ms, 0: never
+	slot    uint32
+
+	// Loop-owned.
+	open     bool
+	held     bool // a request to another loop is under way; input waits
+	lost     bool // the connection is gone, but input read before is still held
+	corked   bool // listed in loop.corked
+	await    uint16
+	mark     uint32 // the last wildcard delivery it got
+	bucket   quota.Bucket
+	reader   frame.Reader
+	lastSeen int64 // when the client was last heard, ms
+	nextPing int64 // ms
+	subs     []subscription
+	cork     []byte
+	stream   *backlog // a long snapshot on its way; nil if none
+	joining  *registry.Part
+	unread   []byte // input left when the connection was lost while held
+}
+
+// subscription is one channel or pattern of a session.
+type subscription struct {
+	part  *registry.Part  // of a channel
+	group *registry.Group // of a pattern
+	index uint32          // in the part's or group's Subs
+	meta  bool            // asked for the sender's metadata
+}
+
+// Open makes a session of a connection whose credential was verified. head, the
+// answer to the upgrade, is sent first. If the server cannot have the session,
+// the connection is closed with a code after head, and Open returns nil.
+func (l *Loop) Open(conn Conn, id *auth.Identity, head []byte) *Session {
+	app := l.hub.App(id.App.ID)
+	code := l.hub.standing(id)
+	if code == 0 && !app.Quota.Connect() {
+		code = protocol.CloseConnectionLimit
+	}
+	if code != 0 {
+		conn.Write(frame.AppendClose(head, code, code.Reason()))
+		conn.Finish()
+		return nil
+	}
+	l.now = l.hub.clock()
+	s := &Session{
+		loop: l, conn: conn, app: app, id: id, open: true,
+		meta: string(id.PeerMetadata), expires: id.ExpiresAt * 1000, lastSeen: l.now,
+	}
+	l.enter(s)
+	app.Space.Enter(id.PeerID, s.ref())
+	s.welcome(head)
+	return s
+}
+
+// enter gives s a slot.
+func (l *Loop) enter(s *Session) {
+	if n := len(l.free); n > 0 {
+		s.slot, l.free = l.free[n-1], l.free[:n-1]
+		l.sessions[s.slot] = s
+	} else {
+		s.slot = uint32(len(l.sessions))
+		l.sessions = append(l.sessions, s)
+		l.gens = append(l.gens, 0)
+		l.due = append(l.due, 0)
+	}
+	l.open++
+	// The first ping comes after a half to the whole interval and a tenth.
+	p := l.hub.limits.PingInterval.Milliseconds()
+	s.nextPing = l.now + p/2 + rand.Int64N(p*6/10+1)
+	l.due[s.slot] = s.nextTick()
+}
+
+func (s *Session) welcome(head []byte) {
+	now := time.Now()
+	s.loop.text = protocol.AppendWelcome(s.loop.text[:0], protocol.Welcome{
+		PeerID:         s.id.PeerID,
+		ExpiresAt:      s.id.ExpiresAt,
+		ServerTime:     now.Unix(),
+		MaxMessageSize: s.loop.hub.limits.MaxMessageSize,
+		Metadata:       s.id.WelcomeMetadata(now),
+	})
+	s.write(frame.AppendFrame(head, frame.OpText, s.loop.text))
+}
+
+func (s *Session) ref() registry.Ref {
+	return registry.NewRef(s.loop.index, s.slot, s.loop.gens[s.slot])
+}
+
+// Ready reports whether the session takes input now.
+func (s *Session) Ready() bool { return !s.held }
+
+// Receive takes the input that has arrived and returns how many bytes of it are
+// dealt with; the rest, with more behind it, comes again. It unmasks buf in
+// place. Begin comes before it.
+func (s *Session) Receive(buf []byte) int {
+	l := s.loop
+	s.lastSeen = l.now
+	done := 0
+	for s.open && !s.held {
+		m, n, err := s.reader.Next(buf[done:], l.hub.limits.maxFrame())
+		done += n
+		if err != nil {
+			s.fail(err)
+			break
+		}
+		if m.Op == 0 {
+			break
+		}
+		if !s.bucket.Take(l.now, l.hub.limits.MessageRate, l.hub.limits.MessageBurst) {
+			s.close(protocol.CloseMessageRate)
+			break
+		}
+		s.message(m)
+	}
+	if !s.open {
+		l.schedule()
+		return len(buf)
+	}
+	s.flushCork()
+	return done
+}
+
+// fail closes the session for a fault in its frames.
+func (s *Session) fail(err error) {
+	code := protocol.CloseProtocolError
+	if e := (*frame.Error)(nil); errors.As(err, &e) {
+		code = e.Code
+	}
+	s.close(code)
+}
+
+// message deals with one message or control frame.
+func (s *Session) message(m frame.Message) {
+	switch m.Op {
+	case frame.OpText:
+		s.handle(m.Payload)
+	case frame.OpBinary:
+		s.close(protocol.CloseUnsupported)
+	case frame.OpPing:
+		s.put(frame.AppendFrame(nil, frame.OpPong, m.Payload))
+	case frame.OpClose:
+		s.answerClose(m.Payload)
+	}
+}
+
+// answerClose echoes the client's close code, as RFC 6455 §5.5.1 asks.
+func (s *Session) answerClose(payload []byte) {
+	code, err := frame.ParseClose(payload)
+	switch {
+	case err != nil:
+		s.fail(err)
+	case len(payload) == 0:
+		s.end(frame.AppendFrame(nil, frame.OpClose, nil))
+	default:
+		s.end(frame.AppendClose(nil, protocol.CloseCode(code), ""))
+	}
+}
+
+// close ends the session with a close frame of the server's.
+func (s *Session) close(code protocol.CloseCode) {
+	s.end(frame.AppendClose(nil, code, code.Reason()))
+}
+
+// end writes the last frame and closes the session. What others see of it ends
+// within the turn.
+func (s *Session) end(last []byte) {
+	if !s.open {
+		return
+	}
+	if s.stream != nil {
+		s.cork = s.stream.rest()
+	}
+	b := append(s.cork[:len(s.cork):len(s.cork)], last...)
+	s.cork, s.stream = nil, nil
+	s.conn.Write(b)
+	if !s.open { // the write failed
+		return
+	}
+	s.conn.Finish()
+	s.bye()
+}
+
+// Closed tells that the connection is gone. unread is input that arrived before
+// and was held back, borrowed until Closed returns.
+func (s *Session) Closed(unread []byte) {
+	if !s.open {
+		return
+	}
+	s.lost = true
+	if s.held && len(unread) > 0 {
+		// The client sent it before it went: it still counts.
+		s.unread = append(s.unread, unread...)
+		return
+	}
+	s.bye()
+}
+
+// Overflow closes a session whose client sends on and on while it is held.
+func (s *Session) Overflow() { s.close(protocol.ClosePolicy) }
+
+func (s *Session) bye() {
+	s.open = false
+	s.loop.gone = append(s.loop.gone, s)
+	s.loop.schedule()
+}
+
+// release lets the session take input again, after a reply from another loop.
+func (s *Session) release() {
+	s.held = false
+	switch {
+	case s.lost:
+		unread := s.unread
+		s.unread = nil
+		n := s.Receive(unread)
+		if s.held {
+			s.unread = unread[n:]
+		} else if s.open {
+			s.bye()
+		}
+	case s.open:
+		s.flushCork()
+		s.conn.Resume()
+	}
+}
+
+// leaveAll takes a closed session out of everything it was in.
+func (s *Session) leaveAll() {
+	l := s.loop
+	for len(s.subs) > 0 {
+		s.drop(len(s.subs) - 1)
+	}
+	if s.joining != nil {
+		l.leaveHome(s.joining, s)
+		s.joining = nil
+	}
+	s.app.Space.Exit(s.id.PeerID, s.ref())
+	s.app.Quota.Disconnect()
+	l.sessions[s.slot] = nil
+	l.gens[s.slot]++
+	l.due[s.slot] = 0
+	l.free = append(l.free, s.slot)
+	l.open--
+	s.cork, s.stream, s.reader = nil, nil, frame.Reader{}
+}

@@ -1,0 +1,90 @@
+package session
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"signalbox/protocol"
+	"signalbox/protocol/frame"
+)
+
+const (
+	// sweepEvery is how often a loop looks for sessions with something due, ms.
+	sweepEvery = 100
+	// expiryLead is how long before its exp a token's session is closed, ms.
+	expiryLead = 250
+	// maxSkew is how far the wall clock may drift against the hub's before the
+	// loop takes it for a jump and computes all expiries anew, ms.
+	maxSkew = 500
+)
+
+var pingFrame = frame.AppendFrame(nil, frame.OpPing, nil)
+
+// sweep ticks every session that is due.
+func (l *Loop) sweep() {
+	skew := time.Now().UnixMilli() - l.now
+	if d := skew - l.skew; d > maxSkew || d < -maxSkew {
+		l.skew = skew
+		for _, s := range l.sessions {
+			if s != nil {
+				l.due[s.slot] = s.nextTick()
+			}
+		}
+	}
+	for slot, due := range l.due {
+		if due != 0 && due <= l.now {
+			l.sessions[slot].tick()
+		}
+	}
+	l.at(l.now+sweepEvery, (*Loop).sweep)
+}
+
+// tick does what is due for the session: expiry, inactivity, ping.
+func (s *Session) tick() {
+	l := s.loop
+	if !s.open {
+		return
+	}
+	ping := l.hub.limits.PingInterval.Milliseconds()
+	switch {
+	case s.expires != 0 && l.now+l.skew >= s.expires-expiryLead:
+		s.close(protocol.CloseTokenExpired)
+		return
+	case l.now-s.lastSeen >= 2*ping:
+		s.close(protocol.CloseInactive)
+		return
+	case l.now >= s.nextPing:
+		s.nextPing = l.now + ping*9/10 + rand.Int64N(ping/5+1)
+		s.put(pingFrame)
+	}
+	l.due[s.slot] = s.nextTick()
+}
+
+// nextTick returns when tick is needed next, in ms of the hub's clock.
+func (s *Session) nextTick() int64 {
+	ping := s.loop.hub.limits.PingInterval.Milliseconds()
+	next := min(s.nextPing, s.lastSeen+2*ping)
+	if s.expires != 0 {
+		next = min(next, s.expires-expiryLead-s.loop.skew)
+	}
+	return max(next, 1)
+}
+
+// recheckBatch is how many sessions a turn looks at after a change of keys.
+const recheckBatch = 16 << 10
+
+// recheck closes the sessions, from this slot on, whose key or app is out of
+// force.
+func (l *Loop) recheck(slot int) {
+	end := min(slot+recheckBatch, len(l.sessions))
+	for _, s := range l.sessions[slot:end] {
+		if s != nil && s.open {
+			if code := l.hub.standing(s.id); code != 0 {
+				s.close(code)
+			}
+		}
+	}
+	if end < len(l.sessions) {
+		l.at(l.now+1, func(l *Loop) { l.recheck(end) })
+	}
+}
