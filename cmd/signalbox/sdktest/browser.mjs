@@ -14,8 +14,7 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
-  // Candidates are addresses of this machine, loopback too, and not mDNS names, which nobody may be there to resolve.
-  '--allow-loopback-in-peer-connection',
+  // Candidates are this machine's addresses, not mDNS names: multicast may be off where this runs.
   '--disable-features=WebRtcHideLocalIpsWithMdns',
 ];
 

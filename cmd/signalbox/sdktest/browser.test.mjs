@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { app, mint, publishableKey, secretKey } from './apps.mjs';
 import { launch, openRoom, Site } from './browser.mjs';
+import { RECONNECT } from './clients.mjs';
 import { Proxy } from './proxy.mjs';
 import { Server } from './server.mjs';
 
@@ -33,7 +34,7 @@ async function open(t, from = site) {
 async function join(t, peerId, channel, { url = server.url, peerMetadata } = {}) {
   const room = await open(t);
   const token = mint(key, peerId, peerMetadata ? { peerMetadata } : {});
-  assert.deepEqual(await room.call('join', url, channel, { token }), { peerId });
+  assert.deepEqual(await room.call('join', channel, { url, token, reconnect: RECONNECT }), { peerId });
   return room;
 }
 
@@ -91,6 +92,22 @@ test('both pages dial at once', async (t) => {
   assert.equal((await alice.call('next', 'received')).text, 'from bob');
 });
 
+test('a media stream reaches those who are there and those who come later, with its metadata', async (t) => {
+  const alice = await join(t, 'alice', 'video');
+  const bob = await join(t, 'bob', 'video');
+  await alice.call('next', 'peer-joined', 'bob');
+  await bob.call('next', 'peer-joined', 'alice');
+  await alice.call('show', { role: 'camera' });
+  const carol = await join(t, 'carol', 'video');
+  for (const room of [bob, carol]) {
+    assert.deepEqual(await room.call('next', 'stream-added', 'alice'), {
+      peerId: 'alice', kinds: ['video'], metadata: { role: 'camera' },
+    });
+  }
+  await alice.call('hide');
+  for (const room of [bob, carol]) await room.call('next', 'stream-removed', 'alice');
+});
+
 test('a page whose signalling is cut comes back and dials again', async (t) => {
   const proxy = await Proxy.start(server.port);
   t.after(() => proxy.close());
@@ -115,10 +132,10 @@ test('a page whose signalling is cut comes back and dials again', async (t) => {
 
 test('a publishable key works on the pages of its origins alone', async (t) => {
   const home = await open(t);
-  const { peerId } = await home.call('join', server.url, 'room-1', { apiKey: pk.id });
+  const { peerId } = await home.call('join', 'room-1', { url: server.url, apiKey: pk.id });
   assert.match(peerId, /^[0-9a-f-]{36}$/);
   const stranger = await open(t, elsewhere);
-  assert.deepEqual(await stranger.call('join', server.url, 'room-1', { apiKey: pk.id }), { closeCode: 1006 });
+  assert.deepEqual(await stranger.call('join', 'room-1', { url: server.url, apiKey: pk.id }), { closeCode: 1006 });
   await home.call('leave');
 });
 
@@ -126,7 +143,7 @@ test('with --refuse close, a page can tell a bad credential from a bad network',
   const plain = await Server.start([app([key, pk])], '--refuse', 'close');
   t.after(() => plain.stop());
   const stranger = await open(t, elsewhere);
-  assert.deepEqual(await stranger.call('join', plain.url, 'room-1', { apiKey: pk.id }), { closeCode: 4001 });
+  assert.deepEqual(await stranger.call('join', 'room-1', { url: plain.url, apiKey: pk.id }), { closeCode: 4001 });
   const garbled = await open(t);
-  assert.deepEqual(await garbled.call('join', plain.url, 'room-1', { token: 'nonsense' }), { closeCode: 4001 });
+  assert.deepEqual(await garbled.call('join', 'room-1', { url: plain.url, token: 'nonsense' }), { closeCode: 4001 });
 });

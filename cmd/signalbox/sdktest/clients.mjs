@@ -9,8 +9,8 @@ const CLIENT_EVENTS = [
 ];
 const PEER_EVENTS = ['joined', 'left', 'state-change', 'peer-joined', 'peer-left', 'data', 'error'];
 
-// The SDK's own curve begins at 500 ms; nobody is served by waiting for it here.
-const RECONNECT = { initialDelayMs: 20, multiplier: 2, maxDelayMs: 200, jitterRatio: 0 };
+/** The SDK's own curve begins at 500 ms; nobody is served by waiting for it here. */
+export const RECONNECT = { initialDelayMs: 20, multiplier: 2, maxDelayMs: 200, jitterRatio: 0 };
 
 /**
  * A socket for the SDK, which needs one handed to it on Node 20.

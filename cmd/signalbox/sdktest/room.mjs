@@ -3,13 +3,13 @@
 import { Recorder, within } from '/recorder.mjs';
 
 const { MeteredPeer } = window.MeteredPeer;
-const RECONNECT = { initialDelayMs: 20, multiplier: 2, maxDelayMs: 200, jitterRatio: 0 };
 
 const events = new Recorder();
 const channels = new Map(); // by remote peerId, the newest
 const known = new Map(); // by peerId, the newest RemotePeer
 const first = new Map(); // by peerId, the first RemotePeer
 let peer;
+let shown; // the local stream
 
 function adopt(peerId, channel) {
   channel.binaryType = 'arraybuffer';
@@ -28,15 +28,19 @@ function joined({ peer: remote }) {
     events.record('data-channel', { peerId: remote.id });
   });
   remote.on('connection-reset', () => events.record('connection-reset', { peerId: remote.id }));
+  remote.on('stream-added', ({ stream, metadata }) => {
+    const kinds = stream.getTracks().map((track) => track.kind);
+    events.record('stream-added', { peerId: remote.id, kinds, metadata: metadata ?? null });
+  });
+  remote.on('stream-removed', () => events.record('stream-removed', { peerId: remote.id }));
   remote.on('negotiation-error', ({ err }) => events.record('negotiation-error', { message: String(err) }));
   events.record('peer-joined', { peerId: remote.id, metadata: remote.metadata ?? null });
 }
 
 window.room = {
-  /** Joins the channel; credential is {token} or {apiKey}. Returns the peerId, or the close code if refused. */
-  async join(url, channel, { token, apiKey }) {
-    const credential = token ? { tokenProvider: async () => token } : { apiKey };
-    peer = new MeteredPeer({ url, reconnect: RECONNECT, ...credential });
+  /** Joins the channel with the SDK's options, or with a token. Returns the peerId, or the close code if refused. */
+  async join(channel, { token, ...options }) {
+    peer = new MeteredPeer(token ? { tokenProvider: async () => token, ...options } : options);
     peer.on('peer-joined', joined);
     peer.on('peer-left', ({ peer: remote }) => events.record('peer-left', { peerId: remote.id }));
     peer.on('state-change', (change) => events.record('state-change', change));
@@ -60,6 +64,17 @@ window.room = {
   say(peerId, message) {
     channels.get(peerId).send(typeof message === 'string' ? message : new Uint8Array(message).buffer);
   },
+
+  /** Adds a video stream, a canvas, for everybody in the channel now and later. */
+  show(metadata) {
+    const canvas = document.createElement('canvas');
+    canvas.getContext('2d').fillRect(0, 0, 8, 8);
+    shown = canvas.captureStream(5);
+    peer.addStream(shown, metadata);
+  },
+
+  /** Takes the stream away again. */
+  hide: () => peer.removeStream(shown),
 
   /** Sends over the server. */
   publish: (data) => peer.send(data),

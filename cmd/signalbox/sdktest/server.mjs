@@ -59,7 +59,7 @@ export class Server {
       throw new Error(`signalbox ended with ${status} before it listened:\n${this.#lines.join('\n')}`);
     });
     createInterface({ input: child.stderr }).on('line', (line) => this.#line(line));
-    const { addr, admin } = await Promise.race([this.#log.next('listening'), failed]);
+    const { addr, admin } = await Promise.race([this.logged((e) => e.msg === 'listening'), failed]);
     failed.catch(() => {});
     this.address = addr;
     this.url = `ws://${addr}`;
@@ -70,9 +70,7 @@ export class Server {
   #line(line) {
     this.#lines.push(line);
     if (!line.startsWith('{')) return;
-    const entry = JSON.parse(line);
-    this.#log.record(entry.msg, entry);
-    this.#log.record(entry.level, entry);
+    this.#log.record('entry', JSON.parse(line));
   }
 
   get appsFile() {
@@ -84,9 +82,9 @@ export class Server {
     return Number(new URL(this.url).port);
   }
 
-  /** Waits for a log entry with that message or of that level ("ERROR"), beginning with the process. */
-  logged(name) {
-    return this.#log.next(name);
+  /** Waits for a log entry that matches, beginning with the process. */
+  logged(match) {
+    return this.#log.next('entry', match);
   }
 
   /** Replaces the apps file in one step. JSON is YAML. */
