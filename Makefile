@@ -53,8 +53,9 @@ gotest: ## run the Go tests
 
 .PHONY: e2e
 e2e: build browser $(NODEMODULES) ## run the SDK and browser tests against the built server
+	export SIGNALBOX_BIN="$(CURDIR)/$(BIN)" CHROMIUM_BIN="$$(command -v "$${CHROMIUM_BIN:-chromium}")"
 	cd $(SDKTEST)
-	SIGNALBOX_BIN=$(CURDIR)/$(BIN) npm test
+	npm test
 
 # -exec, not the environment of go test: that would hold the compiler to as few cores.
 .PHONY: race
@@ -122,4 +123,4 @@ $(NODEMODULES): $(SDKTEST)/package.json $(SDKTEST)/package-lock.json
 
 .PHONY: browser
 browser:
-	@$(call install-command,chromium,chromium)
+	@$(call install-command,$${CHROMIUM_BIN:-chromium},chromium)
