@@ -53,21 +53,22 @@ gotest: ## run the Go tests
 
 .PHONY: e2e
 e2e: build browser $(NODEMODULES) ## run the SDK and browser tests against the built server
-	export SIGNALBOX_BIN="$(CURDIR)/$(BIN)" CHROMIUM_BIN="$$(command -v "$${CHROMIUM_BIN:-chromium}")"
+	@browser=$$(command -v "$${CHROMIUM_BIN:-chromium}")
+	export SIGNALBOX_BIN="$(CURDIR)/$(BIN)" CHROMIUM_BIN="$$browser"
 	cd $(SDKTEST)
 	npm test
 
 # -exec, not the environment of go test: that would hold the compiler to as few cores.
 .PHONY: race
 race: ## run the Go tests under the race detector, on one core and on four
-	for cores in 1 4; do
+	@for cores in 1 4; do
 		echo "GOMAXPROCS=$$cores"
 		$(GO) test -race -shuffle=on -count=1 -exec "env GOMAXPROCS=$$cores" ./...
 	done
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (5s)
-	packages=$$($(GO) list ./...)
+	@packages=$$($(GO) list ./...)
 	for package in $$packages; do
 		targets=$$($(GO) test -list '^Fuzz' "$$package" | awk '/^Fuzz/')
 		for target in $$targets; do
@@ -78,8 +79,9 @@ fuzz: ## run every fuzz target for FUZZTIME (5s)
 
 .PHONY: lint
 lint: ## check formatting, vet, staticcheck
-	unformatted=$$(find . -name '*.go' -not -path '*/node_modules/*' -exec gofmt -l {} +)
+	@unformatted=$$(find . -name '*.go' -not -path '*/node_modules/*' -exec gofmt -l {} +)
 	if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi
+	echo "gofmt, go vet, staticcheck"
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"signalbox/engine"
+)
+
+const (
+	defaultListen    = ":8080"
+	defaultDevListen = "127.0.0.1:8080"
+	defaultAppsFile  = "apps.yaml"
+	defaultDataDir   = "data"
+)
+
+// serveCmd runs the server. Addresses and files have their defaults in
+// [serveCmd.config], not in the grammar: they differ with --dev.
+type serveCmd struct {
+	Dev bool `help:"Try it: no files, an app with fresh keys, all data in memory; prints what to paste."`
+
+	Listen      string `group:"listen" placeholder:"ADDR" help:"Public address, for WebSocket and REST (default: :8080; with --dev 127.0.0.1:8080)."`
+	APIListen   string `name:"api-listen" group:"listen" placeholder:"ADDR" help:"Second address for REST alone (default: none)."`
+	AdminListen string `group:"listen" placeholder:"ADDR" help:"Address for /healthz and /readyz; keep it private (default: none)."`
+
+	Apps    string `group:"data" placeholder:"FILE" help:"File with apps and keys; read again when it changes and on SIGHUP (default: apps.yaml)."`
+	DataDir string `group:"data" placeholder:"DIR" help:"Directory for usage counts; one server each (default: data)."`
+
+	limitFlags `embed:""`
+
+	presenceFlags `embed:""`
+	Loops         int           `group:"tuning" placeholder:"N" help:"Event loops; 0: one a core."`
+	DrainTimeout  time.Duration `group:"tuning" placeholder:"D" default:"${drainTimeout}" help:"Time over which connections are closed on SIGTERM (default: ${default})."`
+	Refuse        string        `group:"tuning" placeholder:"HOW" enum:"http,close" default:"http" help:"Answer to a malformed credential or a foreign origin: http, a 401 as the hosted service gives, or close, an upgrade and then close code 4001, which page code can see (default: ${default})."`
+
+	loggingFlags `embed:""`
+}
+
+// Validate is called by kong once the flags are parsed.
+func (c *serveCmd) Validate() error {
+	if c.Dev && (c.Apps != "" || c.DataDir != "") {
+		return errors.New("--dev uses no files: leave out --apps and --data-dir")
+	}
+	if err := c.limitFlags.Validate(); err != nil {
+		return err
+	}
+	if err := c.presenceFlags.Validate(); err != nil {
+		return err
+	}
+	if err := atLeast("loops", c.Loops, 0); err != nil {
+		return err
+	}
+	return atLeast("drain-timeout", c.DrainTimeout, 0)
+}
+
+// Run serves until a signal ends it.
+func (c *serveCmd) Run(std *stdio) error {
+	logger, err := c.logger(std.err)
+	if err != nil {
+		return err
+	}
+	life := newLifecycle(std.abort)
+
+	config := c.config(logger)
+	var dev *devApp
+	if c.Dev {
+		if dev, err = newDevApp(time.Now()); err != nil {
+			return err
+		}
+		config.Apps = dev.set
+	} else if err := requireAppsFile(config.AppsFile); err != nil {
+		return err
+	}
+	server, err := engine.New(config)
+	if err != nil {
+		return err
+	}
+	if dev != nil {
+		if err := dev.print(std.out, server.Addr()); err != nil {
+			return err
+		}
+	}
+	go life.reloadOnHangup(server.Reload, logger)
+	return server.Run(life.ctx)
+}
+
+// config is the engine's configuration as the flags have it.
+func (c *serveCmd) config(logger *slog.Logger) engine.Config {
+	config := engine.DefaultConfig()
+	config.Listen = c.Listen
+	config.APIListen = c.APIListen
+	config.AdminListen = c.AdminListen
+	config.AppsFile = c.Apps
+	config.DataDir = c.DataDir
+	config.Loops = c.Loops
+	config.DrainTimeout = c.DrainTimeout
+	config.Refuse = engine.Refuse(c.Refuse)
+	config.Limits = c.limits(c.presenceFlags)
+	config.Logger = logger
+
+	if c.Dev {
+		fillIn(&config.Listen, defaultDevListen)
+		return config
+	}
+	fillIn(&config.Listen, defaultListen)
+	fillIn(&config.AppsFile, defaultAppsFile)
+	fillIn(&config.DataDir, defaultDataDir)
+	return config
+}
+
+// fillIn sets an empty *value.
+func fillIn(value *string, standard string) {
+	if *value == "" {
+		*value = standard
+	}
+}
+
+// requireAppsFile says what to do about a missing apps file, which is how most
+// first starts fail.
+func requireAppsFile(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf(`no apps file %s: write one with "signalbox init", or try "signalbox serve --dev", which needs none`, path)
+	}
+	return nil
+}
