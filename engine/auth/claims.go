@@ -2,13 +2,14 @@ package auth
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/goccy/go-json"
 	"github.com/golang-jwt/jwt/v5"
 
 	"signalbox/protocol"
@@ -55,22 +56,26 @@ type tokenClaims struct {
 	peerMetadata   []byte // compact, nil if absent
 }
 
-// decodeClaims decodes text, a JSON object. Names match exactly and the last of equal ones wins; null is a
-// wrong type like any other. problem says in words what is wrong, and is empty if nothing is.
+// decodeClaims decodes text, a JSON object that encoding/json has found valid. Names match exactly, for it is a
+// map that they go into, and the last of equal ones wins; null is a wrong type like any other. problem says in
+// words what is wrong, and is empty if nothing is.
 func decodeClaims(text []byte) (c *tokenClaims, problem string) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(text, &members) != nil {
 		return nil, "the claims are no JSON object"
 	}
 	c = &tokenClaims{nbf: math.Inf(-1)}
-	for _, step := range [...]func(map[string]json.RawMessage) string{
-		c.decodeSubject, c.decodeTimes, c.decodeChannels, c.decodePermissions, c.decodeMetadata,
-	} {
-		if problem := step(members); problem != "" {
-			return nil, problem
-		}
+	problem = c.decodeSubject(members)
+	if problem == "" {
+		problem = c.decodeTimes(members)
 	}
-	return c, ""
+	if problem == "" {
+		problem = c.decodeLists(members)
+	}
+	if problem == "" {
+		problem = c.decodeMetadata(members)
+	}
+	return c, problem
 }
 
 func (c *tokenClaims) decodeSubject(members map[string]json.RawMessage) string {
@@ -112,32 +117,24 @@ func (c *tokenClaims) decodeTimes(members map[string]json.RawMessage) string {
 	return ""
 }
 
-func (c *tokenClaims) decodeChannels(members map[string]json.RawMessage) string {
+// decodeLists ignores permissions it does not know: no key allows what they mean.
+func (c *tokenClaims) decodeLists(members map[string]json.RawMessage) string {
 	raw, ok := members["channels"]
-	if !ok {
-		return ""
+	if c.hasChannels = ok; ok {
+		if c.channels, ok = decodeStrings(raw); !ok {
+			return "channels is no list of strings"
+		}
 	}
-	c.hasChannels = true
-	if c.channels, ok = decodeStrings(raw); !ok {
-		return "channels is no list of strings"
-	}
-	return ""
-}
-
-// decodePermissions ignores words it does not know: no key allows what they mean.
-func (c *tokenClaims) decodePermissions(members map[string]json.RawMessage) string {
-	raw, ok := members["permissions"]
-	if !ok {
-		return ""
-	}
-	c.hasPermissions = true
-	words, ok := decodeStrings(raw)
-	if !ok {
-		return "permissions is no list of strings"
-	}
-	for _, word := range words {
-		action, _ := ParseAction(word)
-		c.permissions |= action
+	raw, ok = members["permissions"]
+	if c.hasPermissions = ok; ok {
+		words, ok := decodeStrings(raw)
+		if !ok {
+			return "permissions is no list of strings"
+		}
+		for _, word := range words {
+			action, _ := ParseAction(word)
+			c.permissions |= action
+		}
 	}
 	return ""
 }
@@ -155,10 +152,10 @@ func (c *tokenClaims) decodeMetadata(members map[string]json.RawMessage) string 
 		if !present {
 			continue
 		}
-		object, ok := compactObject(raw)
-		if !ok {
+		if !bytes.HasPrefix(raw, []byte("{")) {
 			return m.name + " is no object"
 		}
+		object := compact(raw)
 		if len(object) > m.limit {
 			return m.name + " is over " + strconv.Itoa(m.limit) + " bytes"
 		}
@@ -181,9 +178,12 @@ func (c *tokenClaims) checkTimes(now time.Time) *Refusal {
 // expiresAt is exp in whole seconds: a fraction is not waited for.
 func (c *tokenClaims) expiresAt() int64 { return int64(math.Floor(c.exp)) }
 
-// decodeString decodes a JSON string; null is none.
+// decodeString decodes a JSON string, into memory of its own; null is none.
 func decodeString(raw json.RawMessage) (s string, ok bool) {
-	return s, len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &s) == nil
+	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		return "", false
+	}
+	return strings.Clone(s), true // go-json's strings share one buffer
 }
 
 // decodeStrings decodes a JSON list of strings; null is none, and no element either.
@@ -211,15 +211,25 @@ func decodeNumber(raw json.RawMessage) (f float64, ok bool) {
 	return f, err == nil || errors.Is(err, strconv.ErrRange)
 }
 
-// compactObject returns raw without insignificant white space, in memory of its own, if it is a JSON object.
-func compactObject(raw []byte) ([]byte, bool) {
-	raw = bytes.TrimLeft(raw, " \t\r\n")
-	if len(raw) == 0 || raw[0] != '{' {
-		return nil, false
+// compact returns raw, which is valid JSON, without insignificant white space and in memory of its own, no
+// larger than it need be: it lives as long as a connection.
+func compact(raw []byte) []byte {
+	dst := make([]byte, 0, len(raw))
+	quoted := false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			dst = append(dst, c)
+			i++ // what is escaped ends no string
+		case c == '"':
+			quoted = !quoted
+		case !quoted && (c == ' ' || c == '\t' || c == '\r' || c == '\n'):
+			continue
+		}
+		dst = append(dst, raw[i])
 	}
-	var compact bytes.Buffer
-	if json.Compact(&compact, raw) != nil {
-		return nil, false
+	if len(dst) < len(raw) {
+		return bytes.Clone(dst)
 	}
-	return bytes.Clone(compact.Bytes()), true
+	return dst
 }

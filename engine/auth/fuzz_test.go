@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -68,6 +69,11 @@ func checkAgainstOracle(t *testing.T, set *Set, token string) {
 		}
 		if want := claimed && k.Actions.Has(bit); id.Grant.Allows(bit) != want {
 			t.Fatalf("action %s: got %v, want %v", action, id.Grant.Allows(bit), want)
+		}
+	}
+	for name, got := range map[string][]byte{"metadata": id.Metadata, "peerMetadata": id.PeerMetadata} {
+		if _, claimed := claims[name]; claimed != (got != nil) || claimed && !json.Valid(got) {
+			t.Fatalf("%s: got %q, claimed is %v", name, got, claims[name])
 		}
 	}
 	if len(id.Metadata) > MaxMetadataLen || len(id.PeerMetadata) > MaxPeerMetadataLen {

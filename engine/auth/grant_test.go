@@ -136,6 +136,21 @@ func TestGrantCovers(t *testing.T) {
 	}
 }
 
+// TestGrantOfHostileClaims gives newGrant thousands of pairs of patterns that are slow to compare: it stops
+// comparing, and grants nothing for it.
+func TestGrantOfHostileClaims(t *testing.T) {
+	k := keyWith(slices.Repeat([]string{strings.Repeat("*a", 127) + "b"}, MaxPatterns), AllActions)
+	g := newGrant(k, &tokenClaims{hasChannels: true, channels: slices.Repeat([]string{strings.Repeat("a*", 127) + "c"}, 90)})
+	if g == nil {
+		t.Fatal("refused: the comparison went to the end")
+	}
+	for _, name := range []string{strings.Repeat("a", 127) + "b", strings.Repeat("a", 127) + "c", "b", "c"} {
+		if g.Channel(name) {
+			t.Errorf("%s is granted", name)
+		}
+	}
+}
+
 func TestGrantActions(t *testing.T) {
 	k := keyWith([]string{"**"}, Publish|Send)
 	for _, c := range []struct {

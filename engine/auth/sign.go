@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -164,12 +163,12 @@ func claimObject(name string, raw []byte, limit int) (json.RawMessage, error) {
 	if raw == nil {
 		return nil, nil
 	}
-	object, ok := compactObject(raw)
-	if !ok || !utf8.Valid(object) {
+	object := bytes.TrimLeft(raw, " \t\r\n")
+	if len(object) == 0 || object[0] != '{' || !json.Valid(object) || !utf8.Valid(object) {
 		return nil, fmt.Errorf("%w: %s must be a JSON object in UTF-8", ErrInvalidClaims, name)
 	}
-	if len(object) > limit {
-		return nil, fmt.Errorf("%w: %s is over %s bytes", ErrInvalidClaims, name, strconv.Itoa(limit))
+	if object = compact(object); len(object) > limit {
+		return nil, fmt.Errorf("%w: %s is over %d bytes", ErrInvalidClaims, name, limit)
 	}
 	return object, nil
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"slices"
@@ -105,6 +106,9 @@ func tokenCases() []struct{ name, token, want string } {
 		{"sub of 129 bytes", signed(`{"sub":"` + strings.Repeat("a", 129) + `","exp":1700000600}`), "4001"},
 		{"Sub in another case", signed(`{"Sub":"alice","exp":1700000600}`), "4001"},
 		{"sub beside Sub", signed(claimsWith(`,"Sub":7,"SUB":"mallory"`)), "ok"},
+		{"sub escaped", signed(`{"\u0073u\u0062":"al\u0069ce","exp":1700000600}`), "ok"},
+		{"sub escaped, then wrong", signed(claimsWith(`,"\u0073ub":7`)), "4001"},
+		{"sub a lone surrogate", signed(`{"sub":"\ud800","exp":1700000600}`), "4001"},
 		{"sub twice, the last wrong", signed(claimsWith(`,"sub":7`)), "4001"},
 		{"sub twice, the last good", signed(`{"sub":7,"sub":"alice","exp":1700000600}`), "ok"},
 
@@ -155,6 +159,7 @@ func tokenCases() []struct{ name, token, want string } {
 		{"channels empty", signed(claimsWith(`,"channels":[]`)), "ok"},
 		{"channels given", signed(claimsWith(`,"channels":["room-1"]`)), "ok"},
 		{"channels with no valid name", signed(claimsWith(`,"channels":["","a\u0000b"]`)), "4003"},
+		{"channels with only an escaped star", signed(claimsWith(`,"channels":["a\\*b"]`)), "4003"},
 		{"channels with one valid name", signed(claimsWith(`,"channels":["","room-1"]`)), "ok"},
 		{"channels overlapping", forge(header(narrowID), claimsWith(`,"channels":["other","*-1"]`), narrowSecret), "ok"},
 		{"channels not overlapping", forge(header(narrowID), claimsWith(`,"channels":["other","room/*"]`), narrowSecret), "4003"},
@@ -349,4 +354,24 @@ func oracleTypes(claims jwt.MapClaims) bool {
 		}
 	}
 	return true
+}
+
+func TestCompact(t *testing.T) {
+	for _, c := range []struct{ name, raw, want string }{
+		{"empty", `{}`, `{}`},
+		{"spaced", "{ \"a\" :\t[ 1 ,\r\n2 ] , \"b\": null }", `{"a":[1,2],"b":null}`},
+		{"spaces in strings", `{ "a b" : " c \" d \\" , "e" : "\\\\" }`, `{"a b":" c \" d \\","e":"\\\\"}`},
+		{"numbers, escapes and repeats untouched", `{"a": 1e999,"a":"\u00e9\ud800"}`, `{"a":1e999,"a":"\u00e9\ud800"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var std bytes.Buffer
+			if err := json.Compact(&std, []byte(c.raw)); err != nil || std.String() != c.want {
+				t.Fatalf("encoding/json: got %s, %v", &std, err)
+			}
+			got := compact([]byte(c.raw))
+			if string(got) != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
 }

@@ -4,9 +4,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
-	"encoding/json"
 	"strconv"
 	"time"
+
+	"github.com/goccy/go-json"
 
 	"signalbox/protocol"
 )
