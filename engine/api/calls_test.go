@@ -15,7 +15,6 @@ const noCall = ""
 
 func TestPublish(t *testing.T) {
 	long := strings.Repeat("c", protocol.MaxChannelLen)
-	meta := func(n int) string { return `{"m":"` + strings.Repeat("x", n-len(`{"m":""}`)) + `"}` }
 	tests := []struct {
 		name, key, channel, body string
 		status                   int
@@ -35,7 +34,7 @@ func TestPublish(t *testing.T) {
 		{"dots are a name", fullKey, "../x/.", `{"data":1}`, 200, "", `publish app_a "../x/." system  1`},
 		{"backslash is itself", fullKey, `a%5Cb`, `{"data":1}`, 200, "", `publish app_a "a\\b" system  1`},
 		{"longest name", fullKey, long, `{"data":1}`, 200, "", `publish app_a "` + long + `" system  1`},
-		{"metadata at its cap", fullKey, "c", `{"data":1,"peerMetadata":` + meta(4096) + `}`, 200, "", `publish app_a "c" system ` + meta(4096) + ` 1`},
+		{"metadata at its cap", fullKey, "c", `{"data":1,"peerMetadata":` + objectOf(4096) + `}`, 200, "", `publish app_a "c" system ` + objectOf(4096) + ` 1`},
 
 		{"no body", fullKey, "room-1", ``, 400, "invalid_request", noCall},
 		{"no object", fullKey, "room-1", `[1]`, 400, "invalid_request", noCall},
@@ -53,7 +52,7 @@ func TestPublish(t *testing.T) {
 		{"last from wins", fullKey, "room-1", `{"data":1,"from":"a","from":1}`, 400, "invalid_request", noCall},
 		{"metadata no object", fullKey, "room-1", `{"data":1,"peerMetadata":[]}`, 400, "invalid_request", noCall},
 		{"metadata null", fullKey, "room-1", `{"data":1,"peerMetadata":null}`, 400, "invalid_request", noCall},
-		{"metadata over its cap", fullKey, "c", `{"data":1,"peerMetadata":` + meta(4097) + `}`, 400, "invalid_request", noCall},
+		{"metadata over its cap", fullKey, "c", `{"data":1,"peerMetadata":` + objectOf(4097) + `}`, 400, "invalid_request", noCall},
 		{"glob", fullKey, "room-*", `{"data":1}`, 400, "invalid_request", noCall},
 		{"escaped glob", fullKey, "room-%2A", `{"data":1}`, 400, "invalid_request", noCall},
 		{"empty name", fullKey, "", `{"data":1}`, 400, "invalid_request", noCall},
