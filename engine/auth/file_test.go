@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -86,6 +87,13 @@ func TestCreateFile(t *testing.T) {
 
 func TestCreateAndRevokeKey(t *testing.T) {
 	path := writeApps(t, testFile, 0o640)
+	owner := os.Getuid()
+	if owner == 0 { // root can edit another's file, which must stay the other's
+		owner = 1234
+		if err := os.Chown(path, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+	}
 	link := filepath.Join(t.TempDir(), "link.yaml")
 	if err := os.Symlink(path, link); err != nil {
 		t.Fatal(err)
@@ -104,8 +112,15 @@ func TestCreateAndRevokeKey(t *testing.T) {
 	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		t.Error("the link was replaced by a file")
 	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
-		t.Errorf("mode: got %v, want 0640", info.Mode().Perm())
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode().Perm(); got != 0o640 {
+		t.Errorf("mode: got %04o, want 0640", got)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != owner {
+		t.Errorf("owner: got %d, want %d", stat.Uid, owner)
 	}
 	set, _, err := Load(path)
 	if err != nil {

@@ -12,8 +12,12 @@ import (
 	"signalbox/protocol"
 )
 
-// DefaultTurnTTL is the life of TURN credentials in seconds where the file does not say.
-const DefaultTurnTTL = 3600
+const (
+	// DefaultTurnTTL is the life of TURN credentials in seconds where the file does not say.
+	DefaultTurnTTL = 3600
+	// MaxTurnTTL is the longest life of TURN credentials, in seconds: a year.
+	MaxTurnTTL = 365 * 86400
+)
 
 // defaultPlan names the plan of an app without one; its limits are zero, unlimited.
 const defaultPlan = "SELF_HOSTED"
@@ -142,9 +146,6 @@ func (d *fileReader) readTurn(n ast.Node) *Turn {
 	}
 	return turn
 }
-
-// MaxTurnTTL is the longest life of TURN credentials, in seconds: a year.
-const MaxTurnTTL = 365 * 86400
 
 func validTurnURL(url string) bool {
 	scheme, _, found := strings.Cut(url, ":")
