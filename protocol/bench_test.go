@@ -46,3 +46,54 @@ func BenchmarkJSONValid(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkGlobMatch(b *testing.B) {
+	for _, bm := range []struct{ name, pattern, channel string }{
+		{"literal", "app_demo/room-1", "app_demo/room-1"},
+		{"deep", "app_demo/**", "app_demo/rooms/1234/chat"},
+		{"star at the end", "app_demo/room-*", "app_demo/room-1234"},
+		{"star in the middle", "devices/*/events", "devices/thermo-1234/events"},
+		{"other prefix", "app_demo/room-*", "app_demo/hall-1234"},
+		{"hostile", "**" + strings.Repeat("a*", 20) + "b", strings.Repeat("a", 256)},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			g, name := CompileGlob(bm.pattern), []byte(bm.channel)
+			b.ReportAllocs()
+			for b.Loop() {
+				g.MatchBytes(name)
+			}
+		})
+	}
+}
+
+func BenchmarkGlobCovers(b *testing.B) {
+	g, sub := CompileGlob("app_demo/**"), CompileGlob("app_demo/rooms/*/chat-**")
+	b.ReportAllocs()
+	for b.Loop() {
+		if !g.Covers(sub) {
+			b.Fatal("Covers = false, want true")
+		}
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	buf := make([]byte, 0, 1024)
+	id, data, meta := []byte("r-00001"), []byte(`{"text":"hello, world","n":12345,"ok":true}`), []byte(`{"name":"Alice"}`)
+	joined := []Peer{{"alice", meta}, {"bob", nil}}
+	for _, bm := range []struct {
+		name string
+		run  func()
+	}{
+		{"ack", func() { buf = AppendAck(buf[:0], id) }},
+		{"message", func() { buf = AppendMessage(buf[:0], "app_demo/room-1", "alice", nil, data) }},
+		{"message with metadata", func() { buf = AppendMessage(buf[:0], "app_demo/room-1", "alice", meta, data) }},
+		{"presence", func() { buf = AppendPresence(buf[:0], "app_demo/room-1", joined, nil) }},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				bm.run()
+			}
+		})
+	}
+}

@@ -167,8 +167,8 @@ func (s *Scanner) scanObject(msg []byte, m *members) bool {
 		if end < 0 {
 			return false
 		}
-		if field := m.field(s.name(msg[name+1 : nameEnd-1])); field != nil {
-			*field = msg[value:end:end]
+		if member := s.member(m, msg[name+1:nameEnd-1]); member != nil {
+			*member = msg[value:end:end]
 		}
 		i = skipSpace(msg, end)
 		switch at(msg, i) {
@@ -186,19 +186,20 @@ func (s *Scanner) scanObject(msg []byte, m *members) bool {
 // written as \uXXXX.
 const maxRawName = len("includeSenderMetadata") * len(`\u0000`)
 
-// name is the text of a member's name, given without its quotes. One that is
-// too long to matter stays as it is.
-func (s *Scanner) name(raw []byte) []byte {
-	if len(raw) > maxRawName || bytes.IndexByte(raw, '\\') < 0 {
-		return raw
+// member is where to put the value of the member with that raw name, nil if it
+// does not matter. Nearly all names are known or dull as they stand; only what
+// is left is searched for escapes.
+func (s *Scanner) member(m *members, raw []byte) *[]byte {
+	member := m.named(raw)
+	if member != nil || len(raw) > maxRawName || bytes.IndexByte(raw, '\\') < 0 {
+		return member
 	}
 	s.scratch = appendUnescaped(s.scratch[:0], raw)
-	return s.scratch
+	return m.named(s.scratch)
 }
 
-// field is where to put the value of the member of that name, nil if it does
-// not matter.
-func (m *members) field(name []byte) *[]byte {
+// named is the member of that name, nil if it does not matter.
+func (m *members) named(name []byte) *[]byte {
 	switch string(name) {
 	case "type":
 		return &m.kind

@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"encoding/json"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -243,6 +244,41 @@ func FuzzScan(f *testing.F) {
 			t.Errorf("Scan(%q)\n got %s\nwant %s", msg, got, want)
 		}
 	})
+}
+
+// TestScanRandom damages the vectors a little, and more, in ways that often stay
+// valid, and asks encoding/json.
+func TestScanRandom(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	vectors := readVectors(t, "client.txt")
+	pick := func() string { return vectors[rng.IntN(len(vectors))].in }
+	var s Scanner
+	accepted := 0
+	for range 20_000 {
+		msg := pick()
+		for range 1 + rng.IntN(3) {
+			i := rng.IntN(len(msg) + 1)
+			j := i + rng.IntN(min(len(msg)-i, 3)+1)
+			part := randomText(rng, "{}[]\",:\\/u0d8- \n1eE.tnul", 2)
+			if rng.IntN(4) == 0 {
+				part = pick()
+			}
+			msg = msg[:i] + part + msg[j:]
+		}
+		if !utf8.ValidString(msg) {
+			continue
+		}
+		got, want := scan(t, &s, []byte(msg)), jsonView([]byte(msg))
+		if got.String() != want.String() {
+			t.Fatalf("Scan(%q)\n got %s\nwant %s", msg, got, want)
+		}
+		if want.Error == "" {
+			accepted++
+		}
+	}
+	if accepted < 500 {
+		t.Errorf("only %d messages were accepted: the test tells too little", accepted)
+	}
 }
 
 // FuzzScanValue holds the grammar of values against json.Valid: what may stand

@@ -65,19 +65,23 @@ func FuzzAppendString(f *testing.F) {
 	})
 }
 
-// TestSkipPlain puts each byte at each place of a word and behind it.
-func TestSkipPlain(t *testing.T) {
+// TestSkipString puts each byte at each place of a word and of the rest behind
+// it, among fillers that differ from the special bytes by little.
+func TestSkipString(t *testing.T) {
 	for c := range 256 {
 		for place := range 17 {
 			for _, filler := range []byte{'a', 0x20, 0x21, '#', '[', ']', 0x7f, 0x80, 0xff} {
-				text := []byte(strings.Repeat(string([]byte{filler}), 17))
-				text[place] = byte(c)
+				text := []byte(`"` + strings.Repeat(string([]byte{filler}), 17) + `"`)
+				text[1+place] = byte(c)
 				want := len(text)
-				if c < 0x20 || c == '"' || c == '\\' {
-					want = place
+				switch {
+				case c == '"':
+					want = 1 + place + 1
+				case c < 0x20, c == '\\': // no filler, and no closing quote, ends an escape
+					want = -1
 				}
-				if got := skipPlain(text, 0); got != want {
-					t.Fatalf("skipPlain(%q) = %d, want %d", text, got, want)
+				if got := skipString(text, 0); got != want {
+					t.Fatalf("skipString(%q) = %d, want %d", text, got, want)
 				}
 			}
 		}
