@@ -163,8 +163,8 @@ func (n *nfa) step(set positions, c token) positions {
 }
 
 // addDeep adds to sets where set gets by fresh, fresh/fresh, fresh/fresh/fresh
-// and so on, until longer texts make no difference. That is after one slash more
-// than g has tokens at the latest.
+// and so on, until longer texts make no difference, which is after as many
+// slashes as g has tokens at the latest.
 func (n *nfa) addDeep(sets []positions, set positions) []positions {
 	set = n.step(set, tokenFresh)
 	sets = n.addMinimal(sets, set)

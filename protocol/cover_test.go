@@ -303,6 +303,9 @@ func TestGlobCoversGivesUp(t *testing.T) {
 			if !CompileGlob("**").Covers(sub) {
 				t.Error("** does not cover it")
 			}
+			if !sub.Covers(sub) || !g.Covers(g) {
+				t.Error("a pattern does not cover itself")
+			}
 		})
 	}
 }

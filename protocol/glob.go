@@ -115,7 +115,6 @@ type matcher[T string | []byte] struct {
 	p, n    int
 
 	star, deep retry
-	head       int // end in name of the literal between the last '**' and the '*' after it
 }
 
 // retry is where to go on when a wildcard takes one byte more. The pattern of
@@ -154,9 +153,6 @@ func (m *matcher[T]) wildcard() (matched bool) {
 	if deep {
 		m.deep, m.star = retry{p, m.n}, retry{}
 		return p == len(m.pattern)
-	}
-	if m.star.p == 0 {
-		m.head = m.n
 	}
 	m.star = retry{p, m.n}
 	return false
@@ -204,20 +200,17 @@ func (m *matcher[T]) backtrack() bool {
 	return true
 }
 
-// nextStart is where the last '**' tries to end next. When a literal without
-// '/' and a '*' behind it were placed, then each later start before the next
-// '/' leads to the same failure; to skip them keeps the work quadratic.
+// nextStart is where the last '**' tries to end next, beyond the name if there
+// is nothing left to try. When the literal behind it and a '*' were placed, all
+// starts up to the next '/' lead to the same failure: a literal without '/' only
+// moves to the right before the same obstacle, one with '/' has its first where
+// the name has not. To skip them keeps the work quadratic.
 func (m *matcher[T]) nextStart() int {
-	if m.star.p == 0 {
-		return m.deep.n + 1
-	}
-	for n := m.deep.n; n < len(m.name); n++ {
-		if m.name[n] == '/' {
-			if n < m.head {
-				return m.deep.n + 1
-			}
-			return n + 1
+	next := m.deep.n
+	if m.star.p > 0 {
+		for next < len(m.name) && m.name[next] != '/' {
+			next++
 		}
 	}
-	return len(m.name) + 1
+	return next + 1
 }

@@ -65,7 +65,8 @@ type members struct {
 //
 // Scan returns no error code, or MalformedMessage, or UnknownType. When the
 // whole of msg is an object and its requestId is valid, env.RequestID is there
-// whatever is returned, so that an error frame can carry it.
+// whatever is returned, so that an error frame can carry it; nothing else of env
+// counts after an error.
 //
 // The slices of env alias msg or s. They hold until the next Scan with s, and
 // no longer than msg stays unchanged.
@@ -137,7 +138,7 @@ func (s *Scanner) text(raw []byte) (text []byte, ok bool) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return nil, false
 	}
-	raw = raw[1 : len(raw)-1]
+	raw = raw[1 : len(raw)-1 : len(raw)-1]
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return raw, true
 	}
