@@ -63,7 +63,7 @@ func (c *connection) checkMemory() {
 	if pending > c.limit {
 		c.t.Fatalf("%d bytes pending, over the limit of %d", pending, c.limit)
 	}
-	if p := c.r.partial; p != nil && cap(p.payload) > max(2*pending, firstGrowth) {
+	if p := c.r.partial; p != nil && cap(p.payload) > min(max(2*pending, firstGrowth), c.limit) {
 		c.t.Fatalf("buffer of %d bytes for %d pending", cap(p.payload), pending)
 	}
 }

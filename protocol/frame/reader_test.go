@@ -189,6 +189,17 @@ func TestReaderGiantAnnouncement(t *testing.T) {
 	}
 }
 
+// TestReaderBufferFitsFrame: the buffer of a torn frame ends at its size.
+func TestReaderBufferFitsFrame(t *testing.T) {
+	const size = 1000
+	stream := fragmented(make([]byte, size), size)
+	var r Reader
+	m := drainPieces(t, &r, stream, 99, defaultLimit)
+	if got := cap(m.Payload); got != size {
+		t.Errorf("buffer of %d bytes for a message of %d", got, size)
+	}
+}
+
 // TestReaderLargestMessage: 16 MiB in 65 536 fragments and in torn packets cost
 // a number of allocations that is logarithmic, so the copying is linear.
 func TestReaderLargestMessage(t *testing.T) {
