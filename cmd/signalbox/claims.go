@@ -88,11 +88,15 @@ func claimTime(claim any, now time.Time) string {
 		return claimText(claim)
 	}
 	at := time.Unix(int64(seconds), 0)
-	distance := at.Sub(now).Round(time.Second)
-	if distance < 0 {
-		return fmt.Sprintf("%s (%s ago)", at.UTC().Format(time.RFC3339), -distance)
+	date := at.UTC().Format(time.RFC3339)
+	switch distance := at.Sub(now).Round(time.Second); {
+	case distance < 0:
+		return fmt.Sprintf("%s (%s ago)", date, -distance)
+	case distance > 0:
+		return fmt.Sprintf("%s (in %s)", date, distance)
+	default:
+		return date + " (now)"
 	}
-	return fmt.Sprintf("%s (in %s)", at.UTC().Format(time.RFC3339), distance)
 }
 
 // maxShownTime is the last second of the year 9999: beyond it RFC 3339 has no form.
