@@ -53,10 +53,8 @@ func New(cfg Config) (_ *Server, err error) {
 	}()
 	keys := cfg.Apps
 	if cfg.AppsFile != "" {
+		s.watch = watch(cfg.AppsFile) // first, so that no change falls between
 		if keys, err = s.loadApps(); err != nil {
-			return nil, err
-		}
-		if s.watch, err = watch(cfg.AppsFile); err != nil {
 			return nil, err
 		}
 	}
@@ -174,6 +172,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer wg.Wait()
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
+	defer s.closeAddresses()
 	if s.hub != nil {
 		wg.Go(func() { s.ledger.Run(background) })
 		s.serveHTTP(&wg)
@@ -185,7 +184,6 @@ func (s *Server) Run(ctx context.Context) error {
 	wg.Go(func() { endedC <- s.reactor.Run(s.loops, s.started) })
 	select {
 	case err := <-endedC: // the loops must not end by themselves
-		s.closeSidecar(0)
 		return err
 	case <-ctx.Done():
 	}
@@ -264,18 +262,20 @@ func (s *Server) closeSidecar(patience time.Duration) {
 	}
 }
 
-// release closes what New and Run have opened.
-func (s *Server) release() {
+// closeAddresses ends what net/http serves.
+func (s *Server) closeAddresses() {
+	s.closeSidecar(0)
 	if s.admin != nil {
 		_ = s.admin.Close() // its listener goes with it
 	}
+}
+
+// release closes what New has opened.
+func (s *Server) release() {
 	for _, ln := range []net.Listener{s.apiLn, s.adminLn} {
 		if ln != nil {
 			_ = ln.Close() // a second time, often
 		}
-	}
-	if s.watch != nil {
-		s.watch.close()
 	}
 	if s.reactor != nil {
 		s.reactor.Release()

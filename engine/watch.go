@@ -2,68 +2,52 @@ package engine
 
 import (
 	"context"
-	"fmt"
-	"path/filepath"
+	"io/fs"
+	"os"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
-// watcher tells when a file has changed. It watches the directory, because most
-// programs replace a file rather than write into it, and links on the way to it
-// may change, too.
+// watcher tells when a file has changed. It looks at the file instead of asking
+// the kernel to tell: that works on every file system and through every link,
+// and costs one system call an interval.
 type watcher struct {
-	files *fsnotify.Watcher
-	path  string
+	path string
+	seen fs.FileInfo // nil: no such file
 }
 
-// watchSettle is how long a file must be left alone before it is read: editors
-// write in several steps.
-const watchSettle = 50 * time.Millisecond
+// watchEvery leaves room within the second in which a revoked key takes effect.
+const watchEvery = 200 * time.Millisecond
 
-func watch(path string) (*watcher, error) {
-	files, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, fmt.Errorf("cannot watch %s: %w", path, err)
-	}
-	if err := files.Add(filepath.Dir(path)); err != nil {
-		_ = files.Close()
-		return nil, fmt.Errorf("cannot watch %s: %w", path, err)
-	}
-	return &watcher{files, filepath.Clean(path)}, nil
+func watch(path string) *watcher {
+	w := &watcher{path: path}
+	w.seen, _ = os.Stat(path)
+	return w
 }
 
-// run calls changed after each change of the file, until ctx is done.
+// run calls changed after each change of the file, until ctx is done. A file
+// that is gone is no change; one that comes back is.
 func (w *watcher) run(ctx context.Context, changed func()) {
-	settled := time.NewTimer(watchSettle)
-	settled.Stop()
-	defer settled.Stop()
+	t := time.NewTicker(watchEvery)
+	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case e, ok := <-w.files.Events:
-			if !ok {
-				return
+		case <-t.C:
+			if w.look() {
+				changed()
 			}
-			if w.concerns(e) {
-				settled.Reset(watchSettle)
-			}
-		case <-w.files.Errors: // an overflow: something may have been missed
-			settled.Reset(watchSettle)
-		case <-settled.C:
-			changed()
 		}
 	}
 }
 
-// concerns reports whether an event may mean that the file reads otherwise now.
-// Kubernetes and others swap a link beside the file, named ..data.
-func (w *watcher) concerns(e fsnotify.Event) bool {
-	if e.Op == fsnotify.Chmod || e.Op == fsnotify.Remove {
+// look reports whether the file is another than at the last look.
+func (w *watcher) look() bool {
+	now, err := os.Stat(w.path)
+	if err != nil {
 		return false
 	}
-	return filepath.Clean(e.Name) == w.path || filepath.Base(e.Name) == "..data"
+	was := w.seen
+	w.seen = now
+	return was == nil || !os.SameFile(was, now) || !was.ModTime().Equal(now.ModTime()) || was.Size() != now.Size()
 }
-
-func (w *watcher) close() { _ = w.files.Close() }

@@ -1,6 +1,10 @@
 package presence
 
-import "signalbox/protocol"
+import (
+	"sort"
+
+	"signalbox/protocol"
+)
 
 // Deltas are the visible Changes a loop has heard and not yet told its
 // subscribers, oldest first.
@@ -9,8 +13,10 @@ type Deltas struct {
 	// last maps a peer to its newest step, to find quickly whether a sender is
 	// waiting to be announced.
 	last map[string]int
-	// whole caches the frames for a subscriber that knows none of the steps.
-	whole [][]byte
+	// frames caches what encodes the steps from the first to the one before
+	// the second of its bounds: most subscribers have the same to hear.
+	frames [][]byte
+	bounds [2]int
 }
 
 type step struct {
@@ -25,29 +31,23 @@ func (d *Deltas) Add(c Change, seq uint32) {
 	}
 	d.last[c.ID] = len(d.steps)
 	d.steps = append(d.steps, step{c, seq})
-	d.whole = nil
 }
 
 // Len returns the number of steps.
 func (d *Deltas) Len() int { return len(d.steps) }
 
-// Trim drops the steps up to and including seq, which everybody has been told.
-func (d *Deltas) Trim(seq uint32) {
-	i := 0
-	for i < len(d.steps) && int32(d.steps[i].seq-seq) <= 0 {
-		i++
+// Trim drops the steps up to and including seq, which everybody has been told,
+// and calls dropped with the peer of each.
+func (d *Deltas) Trim(seq uint32, dropped func(id string)) {
+	i := d.after(seq)
+	for _, s := range d.steps[:i] {
+		dropped(s.ID)
 	}
 	rest := d.steps[i:]
 	*d = Deltas{}
 	for _, s := range rest {
 		d.Add(s.Change, s.seq)
 	}
-}
-
-// Involves reports whether the peer has a step here.
-func (d *Deltas) Involves(id string) bool {
-	_, ok := d.last[id]
-	return ok
 }
 
 // InvolvesSince reports whether the peer has a step that a subscriber who knows
@@ -58,20 +58,22 @@ func (d *Deltas) InvolvesSince(id string, since uint32) bool {
 }
 
 // Frames returns the presence messages (JSON text, at most MaxFrame bytes each)
-// that tell a subscriber who knows everything up to since what has changed.
-// They are borrowed until the next Add.
-func (d *Deltas) Frames(channel string, since uint32) [][]byte {
-	if len(d.steps) == 0 || int32(d.steps[0].seq-since) > 0 {
-		if d.whole == nil {
-			d.whole = encode(channel, d.steps)
-		}
-		return d.whole
+// that tell a subscriber who knows everything up to since what has changed up to
+// and including to. They are borrowed until the next change of d.
+func (d *Deltas) Frames(channel string, since, to uint32) [][]byte {
+	bounds := [2]int{d.after(since), d.after(to)}
+	if bounds[0] >= bounds[1] {
+		return nil
 	}
-	i := 0
-	for i < len(d.steps) && int32(d.steps[i].seq-since) <= 0 {
-		i++
+	if d.frames == nil || d.bounds != bounds {
+		d.frames, d.bounds = encode(channel, d.steps[bounds[0]:bounds[1]]), bounds
 	}
-	return encode(channel, d.steps[i:])
+	return d.frames
+}
+
+// after returns the index of the first step after seq.
+func (d *Deltas) after(seq uint32) int {
+	return sort.Search(len(d.steps), func(i int) bool { return int32(d.steps[i].seq-seq) > 0 })
 }
 
 // encode folds the steps into what somebody who saw none of them has to hear.

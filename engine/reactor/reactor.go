@@ -215,6 +215,7 @@ func (r *Reactor) afterBoot() {
 func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	l := e.claim(gc.EventLoop())
 	if d, ok := gc.Context().(*doorbell); ok {
+		d.loop = l
 		l.bell.Store(d)
 		return nil, gnet.None
 	}

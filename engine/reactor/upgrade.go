@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"net"
 	"net/http"
@@ -82,14 +83,33 @@ func (c *Conn) isUpgrade(head []byte) bool {
 	if !c.loop.cfg.AnyPath && string(path) != "/v1" {
 		return false
 	}
+	_, ok = header(headers, "Upgrade")
+	return ok
+}
+
+// header returns the value of the first header of that name, and whether there
+// is one.
+func header(headers []byte, name string) ([]byte, bool) {
 	for len(headers) > 0 {
+		var line []byte
 		line, headers, _ = bytes.Cut(headers, []byte("\r\n"))
-		name, _, _ := bytes.Cut(line, []byte(":"))
-		if bytes.EqualFold(name, []byte("Upgrade")) {
-			return true
+		if key, value, ok := bytes.Cut(line, []byte(":")); ok && strings.EqualFold(string(key), name) {
+			return bytes.TrimSpace(value), true
 		}
 	}
-	return false
+	return nil, false
+}
+
+// validKey reports whether the head has a key as RFC 6455 §4.1 wants it: 16
+// bytes in base64. The Upgrader looks at its length alone.
+func validKey(head []byte) bool {
+	var key [18]byte
+	value, ok := header(head, "Sec-WebSocket-Key")
+	if !ok || len(value) != base64.StdEncoding.EncodedLen(16) {
+		return false
+	}
+	n, err := base64.StdEncoding.Decode(key[:], value)
+	return err == nil && n == 16
 }
 
 // upgrade answers an upgrade request whose head is complete.
@@ -108,7 +128,11 @@ func (c *Conn) upgrade(head []byte) {
 			return nil
 		},
 	}
-	if _, err := u.Upgrade(&x); err != nil {
+	_, err := u.Upgrade(&x)
+	if err == nil && !validKey(head) {
+		err = ws.ErrHandshakeBadSecKey
+	}
+	if err != nil {
 		c.refuse(badUpgrade(err))
 		return
 	}

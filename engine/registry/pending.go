@@ -13,12 +13,18 @@ type Pending struct {
 	frozen bool
 	// limit is the stream offset up to which the flush under way writes.
 	limit [2]uint32
-	// tell says that the part's deltas are due, behind the frames up to tellAt
-	// and before those that follow; told is the last delta of the flush under
-	// way.
-	tell   bool
-	tellAt [2]uint32
-	told   uint32
+	// tells are the places in the streams where deltas are due, in order;
+	// the flush under way tells the first due of them.
+	tells []Tell
+	due   int
+}
+
+// Tell is a place in a part's streams at which roster changes are due: behind
+// the frames that came before them, before those that must not overtake them.
+type Tell struct {
+	To  uint32    // the last change that is due
+	at  [2]uint32 // stream offsets
+	seq uint32    // the loop's number, among those of frames
 }
 
 type stream struct {
@@ -44,7 +50,7 @@ func (p *Pending) reset() {
 			s.buf, s.marks = nil, nil
 		}
 	}
-	*p = Pending{streams: p.streams}
+	*p = Pending{streams: p.streams, tells: p.tells[:0]}
 }
 
 // end returns the stream offset behind the last pending byte.
@@ -83,34 +89,45 @@ func (p *Part) append(i int, frame []byte, seq uint32) int {
 func (p *Part) Freeze() {
 	p.Out.frozen = true
 	p.Out.limit = [2]uint32{p.end(0), p.end(1)}
-	p.Out.told = p.Seq
+	p.Out.due = len(p.Out.tells)
 }
 
 // Frozen reports whether a flush is under way.
 func (p *Part) Frozen() bool { return p.Out != nil && p.Out.frozen }
 
-// Tell makes the deltas due behind the frames that are pending now.
-func (p *Part) Tell() {
-	if !p.Out.tell {
-		p.Out.tell = true
-		p.Out.tellAt = [2]uint32{p.end(0), p.end(1)}
+// Tell makes the changes heard so far due behind the frames pending now. seq is
+// the loop's number for it, as for a frame.
+func (p *Part) Tell(seq uint32) {
+	o := p.Out
+	if n := len(o.tells); n > 0 && o.tells[n-1].To == p.Seq {
+		return
 	}
+	o.tells = append(o.tells, Tell{To: p.Seq, at: [2]uint32{p.end(0), p.end(1)}, seq: seq})
 }
 
-// TakeBeforeTell returns what the subscriber at i lacks before the deltas are
-// due to it, counts it as written, and reports whether they are due. With one
-// set, only if they are due before its next frame.
-func (p *Part) TakeBeforeTell(i int, one bool) ([]byte, bool) {
+// NextTell returns the first Tell that the subscriber at i has before it, within
+// the limit of the flush under way if flushing.
+func (p *Part) NextTell(i int, flushing bool) (Tell, bool) {
 	s := &p.Subs[i]
-	k := s.stream()
-	at := p.Out.tellAt[k]
-	if !p.Out.tell || s.Since == p.Seq || p.Out.frozen && int32(at-p.Out.limit[k]) > 0 {
-		return nil, false
+	if p.Out == nil || s.Flags&(FlagPresence|FlagAwait) != FlagPresence {
+		return Tell{}, false
 	}
-	if one && p.Lacks(i) && int32(at-s.From) > 0 {
-		return nil, false
+	tells := p.Out.tells
+	if flushing {
+		tells = tells[:p.Out.due]
 	}
-	return p.take(s, at), true
+	for _, t := range tells {
+		if int32(t.To-s.Since) > 0 {
+			return t, true
+		}
+	}
+	return Tell{}, false
+}
+
+// TakeBefore is Take up to a Tell.
+func (p *Part) TakeBefore(i int, t Tell) []byte {
+	s := &p.Subs[i]
+	return p.take(s, t.at[s.stream()])
 }
 
 // Take returns what the subscriber at i lacks up to the flush's limit, and
@@ -147,9 +164,6 @@ func (p *Part) Skip(i int) {
 	s.From = p.end(s.stream())
 }
 
-// Telling reports whether the flush under way tells the deltas.
-func (p *Part) Telling() bool { return p.Out.tell && p.Out.frozen }
-
 // Lacks reports whether the subscriber at i has frames pending.
 func (p *Part) Lacks(i int) bool {
 	if p.Out == nil {
@@ -159,19 +173,23 @@ func (p *Part) Lacks(i int) bool {
 	return int32(p.end(s.stream())-s.From) > 0
 }
 
-// NextSeq returns the number of the first frame that the subscriber at i
-// lacks, and false if it lacks none.
-func (p *Part) NextSeq(i int) (uint32, bool) {
-	if !p.Lacks(i) {
-		return 0, false
-	}
-	s := &p.Subs[i]
-	for _, m := range p.Out.streams[s.stream()].marks {
-		if int32(m.end-s.From) > 0 {
-			return m.seq, true
+// Next returns the number of the first frame or Tell that the subscriber at i
+// has before it, which of the two it is, and false if there is neither.
+func (p *Part) Next(i int) (seq uint32, tell, ok bool) {
+	t, tell := p.NextTell(i, false)
+	if p.Lacks(i) {
+		s := &p.Subs[i]
+		k := s.stream()
+		if tell && int32(t.at[k]-s.From) <= 0 {
+			return t.seq, true, true
+		}
+		for _, m := range p.Out.streams[k].marks {
+			if int32(m.end-s.From) > 0 {
+				return m.seq, false, true
+			}
 		}
 	}
-	return 0, false
+	return t.seq, tell, tell
 }
 
 // TakeOne is TakeAll for the first frame only.
@@ -185,10 +203,14 @@ func (p *Part) TakeOne(i int) []byte {
 	return nil
 }
 
-// Thaw ends a flush that has reached every subscriber. It reports whether
-// frames were appended meanwhile; if not, Out is the caller's to reuse.
-func (p *Part) Thaw() (more bool) {
+// Thaw ends a flush that has reached every subscriber. told is the last change
+// that all of them have been told, if any. more reports whether something was
+// appended meanwhile; if not, Out is the caller's to reuse.
+func (p *Part) Thaw() (told uint32, any, more bool) {
 	o := p.Out
+	if o.due > 0 {
+		told, any = o.tells[o.due-1].To, true
+	}
 	for i := range o.streams {
 		s := &o.streams[i]
 		n := o.limit[i] - p.base[i]
@@ -201,12 +223,10 @@ func (p *Part) Thaw() (more bool) {
 		p.base[i] = o.limit[i]
 		more = more || len(s.buf) > 0
 	}
-	if o.tell && int32(o.tellAt[0]-o.limit[0]) <= 0 && int32(o.tellAt[1]-o.limit[1]) <= 0 {
-		o.tell = false
-		p.Deltas.Trim(o.told)
-	}
+	o.tells = append(o.tells[:0], o.tells[o.due:]...)
+	o.due = 0
 	o.Cursor, o.frozen = 0, false
-	return more || o.tell
+	return told, any, more || len(o.tells) > 0
 }
 
 // Pool keeps Pendings for reuse within one loop. Loop-owned.

@@ -38,8 +38,9 @@ func (h *Hub) Drain(ctx context.Context, timeout time.Duration) {
 	steps := max(int(timeout.Milliseconds())/drainStep*8/10, 1)
 	for _, l := range h.loops {
 		l.Post(func(l *Loop) {
-			l.goAway(0, spread)
-			l.drainFrom(max(drainBatch, (len(l.sessions)+steps-1)/steps), t)
+			l.goAway(0, spread, func(l *Loop) {
+				l.drainFrom(max(drainBatch, (len(l.sessions)+steps-1)/steps), t)
+			})
 		})
 	}
 	_, _ = t.wait(ctx) // what has not closed by then is cut off
@@ -48,8 +49,9 @@ func (h *Hub) Drain(ctx context.Context, timeout time.Duration) {
 // goAwayBatch is how many sessions are told to go away before others get a turn.
 const goAwayBatch = 1024
 
-// goAway tells the sessions, from this slot on, when to come back.
-func (l *Loop) goAway(slot, spread int) {
+// goAway tells the sessions, from this slot on, when to come back, and goes on
+// with then.
+func (l *Loop) goAway(slot, spread int, then func(*Loop)) {
 	end := min(slot+goAwayBatch, len(l.sessions))
 	for _, s := range l.sessions[slot:end] {
 		if s != nil && s.open {
@@ -58,8 +60,10 @@ func (l *Loop) goAway(slot, spread int) {
 		}
 	}
 	if end < len(l.sessions) {
-		l.at(l.now+1, func(l *Loop) { l.goAway(end, spread) })
+		l.at(l.now+1, func(l *Loop) { l.goAway(end, spread, then) })
+		return
 	}
+	l.at(l.now+1, then)
 }
 
 // drainFrom closes a batch of sessions and comes back for the next.

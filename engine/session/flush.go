@@ -57,14 +57,16 @@ func (l *Loop) flushNow(p *registry.Part) {
 func (l *Loop) clean(p *registry.Part) {
 	i := slices.Index(l.dirty, p)
 	l.dirty = slices.Delete(l.dirty, i, i+1)
-	told := p.Telling()
-	if p.Thaw() {
+	steps := p.Deltas.Len()
+	told, any, more := p.Thaw()
+	if more {
 		l.dirty = append(l.dirty, p)
 	} else {
 		l.pool.Detach(p)
 	}
-	if told {
-		p.Window.Told(l.now, 1, l.hub.limits.PresenceWindow)
+	if any {
+		l.trim(p, told)
+		p.Window.Told(l.now, steps-p.Deltas.Len(), l.hub.limits.PresenceWindow)
 		if p.Deltas.Len() > 0 {
 			l.pace(p)
 		}
@@ -81,9 +83,9 @@ func (l *Loop) deliver(p *registry.Part, i int) {
 	if len(s.subs) > 1 && len(l.dirty) > 1 || s.await > 0 && p.Lacks(i) {
 		s.gather()
 	}
-	if before, tell := p.TakeBeforeTell(i, false); tell {
-		s.put(before)
-		l.tellOne(s, p, i)
+	for t, ok := p.NextTell(i, true); ok; t, ok = p.NextTell(i, true) {
+		s.put(p.TakeBefore(i, t))
+		l.tellOne(s, p, i, t.To)
 	}
 	if b := p.Take(i); len(b) > 0 {
 		s.write(b)
@@ -98,9 +100,9 @@ func (s *Session) pull(p *registry.Part, i int) {
 	if p.Out == nil {
 		return
 	}
-	if before, tell := p.TakeBeforeTell(i, false); tell {
-		s.put(before)
-		s.loop.tellOne(s, p, i)
+	for t, ok := p.NextTell(i, false); ok; t, ok = p.NextTell(i, false) {
+		s.put(p.TakeBefore(i, t))
+		s.loop.tellOne(s, p, i, t.To)
 	}
 	s.put(p.TakeAll(i))
 }
@@ -113,7 +115,7 @@ func (s *Session) gather() {
 		s.snapshots()
 	}
 	for {
-		first, n := s.nextPart()
+		first, tell, n := s.nextPart()
 		switch n {
 		case 0:
 			return
@@ -122,30 +124,31 @@ func (s *Session) gather() {
 			return
 		}
 		p, i := first.part, int(first.index)
-		if before, tell := p.TakeBeforeTell(i, true); tell {
-			s.put(before)
-			s.loop.tellOne(s, p, i)
+		if tell {
+			t, _ := p.NextTell(i, false)
+			s.loop.tellOne(s, p, i, t.To)
+		} else {
+			s.put(p.TakeOne(i))
 		}
-		s.put(p.TakeOne(i))
 	}
 }
 
-// nextPart returns the subscription with the oldest frame pending for the
-// session, and how many have any.
-func (s *Session) nextPart() (first *subscription, n int) {
+// nextPart returns the subscription with the oldest frame or Tell pending for the
+// session, which of the two it is, and how many subscriptions have any.
+func (s *Session) nextPart() (first *subscription, tell bool, n int) {
 	var oldest uint32
 	for i := range s.subs {
 		u := &s.subs[i]
-		if u.part == nil {
+		if u.part == nil || u.part.Out == nil {
 			continue
 		}
-		if seq, ok := u.part.NextSeq(int(u.index)); ok {
+		if seq, isTell, ok := u.part.Next(int(u.index)); ok {
 			if n++; n == 1 || int32(seq-oldest) < 0 {
-				first, oldest = u, seq
+				first, tell, oldest = u, isTell, seq
 			}
 		}
 	}
-	return first, n
+	return first, tell, n
 }
 
 func (s *Session) lacks() bool {

@@ -41,17 +41,18 @@ type Loop struct {
 	mark      uint32 // numbers wildcard deliveries, to give each session one
 	seq       uint32 // numbers frames, to keep their order between channels
 	pool      registry.Pool
-	dirty     []*registry.Part // parts with pending frames, oldest first
-	corked    []*Session       // sessions with bytes in their cork
-	gone      []*Session       // closed sessions, to be taken out of everything
-	corks     [][]byte         // empty corks for reuse
+	untold    map[string][]*registry.Part // peer → parts with a delta of it, once for each
+	dirty     []*registry.Part            // parts with pending frames, oldest first
+	corked    []*Session                  // sessions with bytes in their cork
+	gone      []*Session                  // closed sessions, to be taken out of everything
+	corks     [][]byte                    // empty corks for reuse
 	scanner   protocol.Scanner
 	text      []byte    // scratch: a server frame's payload
 	wire      [2][]byte // scratch: whole server frames
 }
 
 func newLoop(h *Hub, index int) *Loop {
-	return &Loop{hub: h, index: index, wild: map[*registry.Space]*registry.Wild{}}
+	return &Loop{hub: h, index: index, wild: map[*registry.Space]*registry.Wild{}, untold: map[string][]*registry.Part{}}
 }
 
 // Bind gives the loop its waker. Called once, before anything is posted.

@@ -53,6 +53,7 @@ func (l *Loop) hear(p *registry.Part, c presence.Change) {
 		return
 	}
 	p.Deltas.Add(c, p.Seq)
+	l.untold[c.ID] = append(l.untold[c.ID], p)
 	l.pace(p)
 }
 
@@ -78,18 +79,58 @@ func (l *Loop) pace(p *registry.Part) {
 // tell makes the part's deltas due: the next flush tells them.
 func (l *Loop) tell(p *registry.Part) {
 	l.soil(p)
-	p.Tell()
+	l.seq++
+	p.Tell(l.seq)
 }
 
-// tellOne tells the subscriber at i what it does not know yet.
-func (l *Loop) tellOne(s *Session, p *registry.Part, i int) {
-	sub := &p.Subs[i]
-	if sub.Flags&(registry.FlagPresence|registry.FlagAwait) == registry.FlagPresence {
-		for _, text := range p.Deltas.Frames(p.Name, sub.Since) {
-			s.putText(text)
+// tellOf makes due what the app's parts here have yet to tell of the peer,
+// because something is about to come from it.
+func (l *Loop) tellOf(app *App, peer string) {
+	for _, p := range l.untold[peer] {
+		if p.Space() == app.Space {
+			l.tell(p)
 		}
 	}
-	sub.Since = p.Seq
+}
+
+// trim forgets the part's deltas up to seq, which have been told.
+func (l *Loop) trim(p *registry.Part, seq uint32) {
+	p.Deltas.Trim(seq, func(peer string) {
+		parts := l.untold[peer]
+		i := slices.Index(parts, p)
+		if parts = slices.Delete(parts, i, i+1); len(parts) > 0 {
+			l.untold[peer] = parts
+		} else {
+			delete(l.untold, peer)
+		}
+	})
+}
+
+// tellOne tells the subscriber at i what it does not know yet, up to the change
+// numbered to.
+func (l *Loop) tellOne(s *Session, p *registry.Part, i int, to uint32) {
+	sub := &p.Subs[i]
+	if sub.Flags&(registry.FlagPresence|registry.FlagAwait) == registry.FlagPresence {
+		for _, text := range p.Deltas.Frames(p.Name, sub.Since, to) {
+			s.putText(text)
+		}
+		sub.Since = to
+	}
+}
+
+// hearOf tells the session what it does not know yet of the peer's presence,
+// because something is about to come from it.
+func (s *Session) hearOf(peer string) {
+	if s.await > 0 {
+		s.flushCork()
+		s.snapshots()
+	}
+	s.gather()
+	for _, p := range s.loop.untold[peer] {
+		if i := s.place(p); i >= 0 && p.Deltas.InvolvesSince(peer, p.Subs[i].Since) {
+			s.loop.tellOne(s, p, i, p.Seq)
+		}
+	}
 }
 
 // leaveHome takes the session's socket out of the part's roster, wherever that
@@ -230,7 +271,7 @@ func (s *Session) pong() {
 	for i := range s.subs {
 		if u := &s.subs[i]; u.part != nil && u.part.Deltas.Len() > 0 {
 			s.pull(u.part, int(u.index))
-			s.loop.tellOne(s, u.part, int(u.index))
+			s.loop.tellOne(s, u.part, int(u.index), u.part.Seq)
 		}
 	}
 	s.putText(pongText)

@@ -100,6 +100,7 @@ func (h *Hub) fanOut(m *publication, to registry.Loops, t *tally) {
 // pattern, and returns how many that is.
 func (l *Loop) deliverAll(m *publication) int {
 	n := 0
+	l.tellOf(m.app, m.from)
 	if ch := m.app.Space.Find(m.channel); ch != nil {
 		if p := ch.Part(l.index); p != nil && len(p.Subs) > 0 {
 			n += l.append(p, m)
@@ -119,9 +120,6 @@ const maxPending = 256 << 10
 // subscribers it is for.
 func (l *Loop) append(p *registry.Part, m *publication) int {
 	l.soil(p)
-	if p.Deltas.Involves(m.from) {
-		p.Tell()
-	}
 	sender, i := l.session(m.except), -1
 	if sender != nil && m.except.Loop() == l.index {
 		i = sender.place(p)
@@ -165,7 +163,7 @@ func (l *Loop) deliverWild(w *registry.Wild, m *publication) int {
 				continue
 			}
 			s.mark = mark
-			s.gather()
+			s.hearOf(m.from)
 			if m.meta != nil && s.wildMeta(m.channel) {
 				s.put(m.meta)
 			} else {
@@ -224,16 +222,6 @@ func (h *Hub) sendDirect(refs []registry.Ref, from string, direct []byte, t *tal
 // takeDirect gives the session a direct message, behind all that was published
 // to it before and behind the presence that tells of its sender.
 func (s *Session) takeDirect(from string, direct []byte) {
-	if s.await > 0 {
-		s.flushCork()
-		s.snapshots()
-	}
-	s.gather()
-	for i := range s.subs {
-		u := &s.subs[i]
-		if u.part != nil && u.part.Deltas.InvolvesSince(from, u.part.Subs[u.index].Since) {
-			s.loop.tellOne(s, u.part, int(u.index))
-		}
-	}
+	s.hearOf(from)
 	s.put(direct)
 }

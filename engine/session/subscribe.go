@@ -188,6 +188,9 @@ func (l *Loop) removeSubscriber(p *registry.Part, i int) {
 	if moved := p.Remove(i); i < len(p.Subs) {
 		l.sessions[moved].moved(subscription{part: p, index: uint32(i)})
 	}
+	if !p.Watched() && p.Deltas.Len() > 0 { // nobody is left to tell
+		l.trim(p, p.Seq)
+	}
 }
 
 // moved tells the session that its place in a part or group is another now.
