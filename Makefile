@@ -118,8 +118,9 @@ clean: ## remove what was built
 
 # npm ci leaves a copy of the lock file behind: newer than the lock file, it says that all is installed.
 $(NODEMODULES): $(SDKTEST)/package.json $(SDKTEST)/package-lock.json
-	$(call install-command,npm,npm)
+	@$(call install-command,npm,npm)
 	cd $(SDKTEST)
+	echo "npm ci"
 	npm ci
 	touch node_modules/.package-lock.json
 
