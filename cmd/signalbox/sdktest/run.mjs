@@ -2,7 +2,12 @@
 import { spawnSync } from 'node:child_process';
 import './binary.mjs';
 
-const { status } = spawnSync(process.execPath, ['--test', '--test-reporter=spec', ...process.argv.slice(2)], {
-  stdio: 'inherit',
-});
+// A test file that hangs fails after so many milliseconds; all of them together take a fraction of it.
+const TIMEOUT = 120_000;
+
+const { status } = spawnSync(
+  process.execPath,
+  ['--test', '--test-reporter=spec', `--test-timeout=${TIMEOUT}`, ...process.argv.slice(2)],
+  { stdio: 'inherit' },
+);
 process.exitCode = status ?? 1;

@@ -125,6 +125,7 @@ export class Server {
       const line = this.#lines.find((l) => CONFIDENTIAL.test(l));
       if (line) throw new Error(`a log line holds a credential: ${line}`);
     } finally {
+      this.#child.kill('SIGKILL');
       await rm(this.#dir, { recursive: true, force: true });
     }
   }
