@@ -1,0 +1,127 @@
+package engine_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/gobwas/ws"
+
+	"signalbox/engine"
+)
+
+func TestContractBacklog(t *testing.T) {
+	runChecks(t, withoutRates, []check{
+		{"a reader that stops", nil, checkSlowReader},
+		{"a reader that stops with direct messages", nil, checkSlowDirect},
+	})
+	t.Run("small", func(t *testing.T) {
+		tiny := func(cfg *engine.Config) { withoutRates(cfg); cfg.Limits.MaxBacklog = 1 }
+		runChecks(t, tiny, []check{{"never less than two largest messages", nil, checkTwoLargest}})
+	})
+}
+
+// flood is more than kernel buffers and a backlog of 1 MiB hold together: 400 messages of 60 KB.
+const (
+	floodMessages = 400
+	floodBytes    = 60_000
+)
+
+// sluggish connects a peer whose kernel takes little for it.
+func (w *world) sluggish(t *testing.T) *client {
+	t.Helper()
+	c := w.peer(t, "slow")
+	if err := c.conn.SetReadBuffer(16 << 10); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func checkSlowReader(t *testing.T, w *world) {
+	slow, healthy := w.sluggish(t).subscribe("room"), w.peer(t, "healthy").subscribe("room")
+	watcher := w.watcher(t, "watcher", claims{"permissions": []string{"subscribe", "presence"}})
+	watcher.join("roster")
+	slow.subscribe("roster")
+	watcher.expectPresence("roster", named("slow"), nil)
+
+	alice := w.peer(t, "alice")
+	data, gone := jsonString(floodBytes), false
+	for i := range floodMessages {
+		alice.publish("room", data) // acked, whoever does not read
+		f := healthy.recv("message")
+		if len(f["data"]) != floodBytes {
+			t.Fatalf("message %d: got %d bytes", i, len(f["data"]))
+		}
+		if !gone && len(watcher.untilPong()) > 0 {
+			gone = true
+			expectBacklogClose(t, slow)
+		}
+	}
+	if !gone {
+		t.Error("the slow peer is still there")
+	}
+	healthy.fence()
+	alice.fence()
+}
+
+func checkSlowDirect(t *testing.T, w *world) {
+	slow, alice := w.sluggish(t), w.peer(t, "alice")
+	bob := w.peer(t, "bob")
+	data := jsonString(floodBytes)
+	gone := false
+	for range floodMessages {
+		id := alice.request(`{"type":"send","to":"slow","data":%s}`, data)
+		f, err := alice.next()
+		if err != nil || f.text("requestId") != id {
+			t.Fatalf("got %s, %v", f, err)
+		}
+		if gone = f.text("code") == "peer_not_found"; gone {
+			break
+		}
+		alice.direct("bob", "1")
+		bob.expectDirect("alice", "", "1")
+	}
+	if !gone {
+		t.Error("the slow peer is still there")
+	}
+	expectBacklogClose(t, slow)
+}
+
+// expectBacklogClose reads what was queued for a slow reader, whole frames all of them, and then close 1008.
+func expectBacklogClose(t *testing.T, c *client) {
+	t.Helper()
+	for n := 0; ; n++ {
+		op, payload, err := c.read()
+		if err != nil {
+			t.Fatalf("after %d messages: %v, want close 1008", n, err)
+		}
+		switch op {
+		case ws.OpText:
+			if _, err := decode(payload); err != nil {
+				t.Fatal(err)
+			}
+		case ws.OpClose:
+			if code, _ := closeBody(t, payload); code != ws.StatusPolicyViolation {
+				t.Fatalf("close code: got %d, want 1008", code)
+			}
+			return
+		default:
+			t.Fatalf("got %v", op)
+		}
+	}
+}
+
+// checkTwoLargest sends two largest messages at once to a reader that reads them: no backlog flag may forbid that.
+func checkTwoLargest(t *testing.T, w *world) {
+	bob, alice := w.peer(t, "bob").subscribe("room"), w.peer(t, "alice")
+	data := jsonString(65536)
+	for i := range 20 {
+		m := fmt.Sprintf(`{"type":"publish","channel":"room","data":%s}`, data)
+		alice.send(m, m)
+		for range 2 {
+			if f := bob.recv("message"); len(f["data"]) != len(data) {
+				t.Fatalf("message %d: got %d bytes", i, len(f["data"]))
+			}
+		}
+	}
+	bob.fence()
+}
