@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // shardCount is a power of two: enough that a storm of subscribes rarely
@@ -37,24 +38,15 @@ type shard[T any] struct {
 	live, used int // elements; elements and tombstones
 }
 
-func hashOf[K ~string | ~[]byte](key K) uint64 {
-	switch k := any(key).(type) {
-	case string:
-		return maphash.String(seed, k)
-	case []byte:
-		return maphash.Bytes(seed, k)
-	}
-	return maphash.String(seed, string(key))
-}
-
 // find returns the element with this key, or nil. Any goroutine.
 func (t *table[T, P]) find(key string) P {
-	return t.probe(hashOf(key), key)
+	return t.probe(maphash.String(seed, key), key)
 }
 
-// findBytes is find without converting the key to a string.
+// findBytes is find by the bytes of a key. They are not kept, so looking at them
+// as a string spares the copy that a conversion of a long name would make.
 func (t *table[T, P]) findBytes(key []byte) P {
-	return t.probe(hashOf(key), string(key))
+	return t.find(unsafe.String(unsafe.SliceData(key), len(key)))
 }
 
 func (t *table[T, P]) probe(h uint64, key string) P {
@@ -78,7 +70,7 @@ func (t *table[T, P]) probe(h uint64, key string) P {
 // update locks key's shard and calls change with its element (nil if there is
 // none); what change returns takes its place, nil removes it.
 func (t *table[T, P]) update(key string, change func(P) P) P {
-	h := hashOf(key)
+	h := maphash.String(seed, key)
 	s := &t.shards[h%shardCount]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +136,7 @@ func (t *table[T, P]) rehash(s *shard[T]) {
 			if e == nil || e == &t.tombstone {
 				continue
 			}
-			i := (hashOf(P(e).key()) / shardCount) & mask
+			i := (maphash.String(seed, P(e).key()) / shardCount) & mask
 			for slots[i].Load() != nil {
 				i = (i + 1) & mask
 			}

@@ -54,8 +54,9 @@ func (h *Hub) Publish(ctx context.Context, app, channel, from string, meta, data
 	if err := h.bus.Publish(cluster.Publication{App: app, Channel: channel, From: from, FromMetadata: meta, Data: data}); err != nil {
 		return 0, err
 	}
-	to := h.targets(a, a.Space.Find(channel))
-	m := &publication{app: a, channel: channel, from: from, except: noSocket}
+	ch := a.Space.Find(channel)
+	to := h.targets(a, ch)
+	m := &publication{app: a, ch: ch, channel: channel, from: from, except: noSocket}
 	m.plain = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, channel, from, nil, data))
 	if meta != nil {
 		m.meta = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, channel, from, meta, data))

@@ -17,6 +17,7 @@ const noSocket = ^registry.Ref(0)
 // publication is a message on its way to a loop's subscribers.
 type publication struct {
 	app     *App
+	ch      *registry.Channel // nil if nobody subscribed to it by name
 	channel string
 	from    string
 	except  registry.Ref // the sending socket, or noSocket
@@ -47,7 +48,7 @@ func (s *Session) publish(r *request) {
 	}
 	to := l.hub.targets(s.app, ch)
 	if to != 0 {
-		m := publication{app: s.app, channel: name, from: s.id.PeerID, except: s.ref()}
+		m := publication{app: s.app, ch: ch, channel: name, from: s.id.PeerID, except: s.ref()}
 		m.plain, m.meta = l.encode(ch, name, s.id.PeerID, s.id.PeerMetadata, r.Data, s.app.Space.Wild() != 0)
 		if others := to &^ (1 << l.index); others != 0 {
 			l.hub.fanOut(m.clone(), others, nil)
@@ -101,8 +102,8 @@ func (h *Hub) fanOut(m *publication, to registry.Loops, t *tally) {
 func (l *Loop) deliverAll(m *publication) int {
 	n := 0
 	l.tellOf(m.app, m.from)
-	if ch := m.app.Space.Find(m.channel); ch != nil {
-		if p := ch.Part(l.index); p != nil && len(p.Subs) > 0 {
+	if m.ch != nil {
+		if p := m.ch.Part(l.index); p != nil && len(p.Subs) > 0 {
 			n += l.append(p, m)
 		}
 	}
@@ -120,8 +121,9 @@ const maxPending = 256 << 10
 // subscribers it is for.
 func (l *Loop) append(p *registry.Part, m *publication) int {
 	l.soil(p)
-	sender, i := l.session(m.except), -1
-	if sender != nil && m.except.Loop() == l.index {
+	sender, i := (*Session)(nil), -1
+	if m.except.Loop() == l.index {
+		sender = l.sessions[m.except.Slot()]
 		i = sender.place(p)
 	}
 	if i >= 0 && p.Lacks(i) {
