@@ -35,7 +35,8 @@ type Server struct {
 	adminLn net.Listener
 	admin   *http.Server // set by Run
 
-	serving  atomic.Bool // connections are accepted and the server is not draining
+	readyC   chan struct{} // closed when connections are accepted
+	serving  atomic.Bool   // connections are accepted and the server is not draining
 	reloadMu sync.Mutex  // one reload at a time
 }
 
@@ -45,7 +46,7 @@ func New(cfg Config) (_ *Server, err error) {
 	if err := cfg.normalise(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger}
+	s := &Server{cfg: cfg, log: cfg.Logger, readyC: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -164,6 +165,9 @@ func (s *Server) handBack(c net.Conn, read []byte) {
 	}
 }
 
+// Ready is closed once Run accepts connections.
+func (s *Server) Ready() <-chan struct{} { return s.readyC }
+
 // Run serves until ctx is done, then drains and returns nil. It is called once,
 // and releases everything New has opened.
 func (s *Server) Run(ctx context.Context) error {
@@ -194,6 +198,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) started() {
 	s.serving.Store(true)
+	close(s.readyC)
 	attrs := []any{"addr", s.Addr().String(), "loops", len(s.loops), "capacity", s.reactor.Capacity()}
 	if s.apiLn != nil {
 		attrs = append(attrs, "api", s.apiLn.Addr().String())

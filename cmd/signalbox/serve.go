@@ -80,9 +80,10 @@ func (c *serveCmd) Run(std *stdio) error {
 		return err
 	}
 	if dev != nil {
-		if err := dev.print(std.out, server.Addr()); err != nil {
-			return err
-		}
+		go func() {
+			<-server.Ready()
+			_ = dev.print(std.out, server.Addr()) // nobody may be there to read it
+		}()
 	}
 	go life.reloadOnHangup(server.Reload, logger)
 	return server.Run(life.ctx)

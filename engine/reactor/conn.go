@@ -62,10 +62,10 @@ func (c *Conn) traffic() gnet.Action {
 
 // feed takes input and keeps what is not dealt with.
 func (c *Conn) feed(buf []byte) gnet.Action {
+	c.loop.upper.Begin() // which may end this very connection
 	if c.state == stateLinger || c.state == stateClosed {
 		return gnet.None
 	}
-	c.loop.upper.Begin()
 	own := len(c.unread) > 0
 	if own {
 		c.unread = append(c.unread, buf...)
@@ -104,9 +104,11 @@ func (c *Conn) Resume() {
 	if c.state != stateOpen || len(c.unread) == 0 {
 		return
 	}
-	n := c.recv.Receive(c.unread)
-	if c.unread = c.unread[n:]; len(c.unread) == 0 {
-		c.unread = nil
+	unread := c.unread
+	n := c.recv.Receive(unread)
+	c.unread = nil
+	if c.state == stateOpen && n < len(unread) {
+		c.unread = unread[n:]
 	}
 }
 

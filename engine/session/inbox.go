@@ -1,6 +1,9 @@
 package session
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // inbox is the one door into a loop from other goroutines: append under a short
 // lock, swap, drain.
@@ -8,6 +11,10 @@ type inbox struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	tasks []func(*Loop)
+
+	// Any goroutine (atomic): there are tasks. It changes under mu, so that
+	// whoever has put a task, first or not, leaves it set.
+	waiting atomic.Bool
 
 	// Loop-owned: the slice drained last, to be filled next.
 	spare []func(*Loop)
@@ -18,6 +25,7 @@ func (b *inbox) put(task func(*Loop)) bool {
 	b.mu.Lock()
 	b.tasks = append(b.tasks, task)
 	first := len(b.tasks) == 1
+	b.waiting.Store(true)
 	b.mu.Unlock()
 	return first
 }
@@ -28,6 +36,7 @@ func (b *inbox) take() []func(*Loop) {
 	tasks := b.tasks
 	b.tasks = b.spare[:0]
 	b.spare = nil
+	b.waiting.Store(false)
 	b.mu.Unlock()
 	return tasks
 }

@@ -1,8 +1,6 @@
 package session
 
 import (
-	"sync/atomic"
-
 	"signalbox/engine/registry"
 	"signalbox/protocol"
 	"signalbox/protocol/frame"
@@ -24,8 +22,7 @@ type Loop struct {
 	waker Waker
 
 	// Any goroutine.
-	inbox   inbox
-	waiting atomic.Bool // the inbox holds tasks
+	inbox inbox
 
 	// Loop-owned.
 	now       int64 // ms of the hub's clock, as of the last Begin or Turn
@@ -70,7 +67,6 @@ func (l *Loop) Start() {
 // goroutine.
 func (l *Loop) Post(task func(*Loop)) {
 	if l.inbox.put(task) {
-		l.waiting.Store(true)
 		l.waker.Wake()
 	}
 }
@@ -83,8 +79,7 @@ func (l *Loop) Begin() {
 }
 
 func (l *Loop) drain() {
-	if l.waiting.Load() {
-		l.waiting.Store(false)
+	if l.inbox.waiting.Load() {
 		l.inbox.drain(l)
 	}
 }
