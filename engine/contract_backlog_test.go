@@ -2,6 +2,8 @@ package engine_test
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -16,7 +18,10 @@ func TestContractBacklog(t *testing.T) {
 	})
 	t.Run("small", func(t *testing.T) {
 		tiny := func(cfg *engine.Config) { withoutRates(cfg); cfg.Limits.MaxBacklog = 1 }
-		runChecks(t, tiny, []check{{"never less than two largest messages", nil, checkTwoLargest}})
+		runChecks(t, tiny, []check{
+			{"never less than two largest messages", nil, checkTwoLargest},
+			{"a snapshot does not count", nil, checkSnapshotOverBacklog},
+		})
 	})
 }
 
@@ -124,4 +129,22 @@ func checkTwoLargest(t *testing.T, w *world) {
 		}
 	}
 	bob.fence()
+}
+
+// checkSnapshotOverBacklog has a reader take its time over a snapshot ten times as long as its backlog may be.
+func checkSnapshotOverBacklog(t *testing.T, w *world) {
+	const peers = 300
+	meta := strings.Repeat("m", 4050)
+	for i := range peers {
+		w.peer(t, fmt.Sprintf("p%d", i), claims{"peerMetadata": claims{"x": meta}}).subscribe("room")
+	}
+	late := w.watcher(t, "late")
+	if err := late.conn.SetReadBuffer(16 << 10); err != nil {
+		t.Fatal(err)
+	}
+	late.send(`{"type":"subscribe","channel":"room"}`)
+	for range 50 { // nothing is read meanwhile
+		w.rest(t, "GET", "/v1/usage", "").want(t, http.StatusOK, "")
+	}
+	expectParts(t, "snapshot", late, peers)
 }

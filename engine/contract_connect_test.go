@@ -78,6 +78,9 @@ func checkWelcome(t *testing.T, w *world) {
 		t.Errorf("welcome without metadata in the token: got %s", f)
 	}
 	c.fence()
+	token := w.app.sk.sign(claims{"sub": "carol", "exp": exp})
+	w.enter(t, "x=1&token="+token+"&y")
+	w.enter(t, "token="+strings.ReplaceAll(token, ".", "%2E"))
 }
 
 func checkWelcomePublishable(t *testing.T, w *world) {

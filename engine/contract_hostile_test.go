@@ -311,7 +311,7 @@ func checkHalfClose(t *testing.T, w *world) {
 func checkReset(t *testing.T, w *world) {
 	watcher := w.watcher(t, "watcher")
 	watcher.join("room")
-	for i := range 20 {
+	for i := range 6 {
 		id := fmt.Sprintf("gone%d", i)
 		c := w.peer(t, id).subscribe("room")
 		watcher.expectPresence("room", named(id), nil)

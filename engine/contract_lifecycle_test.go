@@ -26,6 +26,7 @@ func TestContractReload(t *testing.T) {
 		"new app and key":  reloadNewApp,
 		"changed patterns": reloadChangedPatterns,
 		"changed plan":     reloadChangedPlan,
+		"changed file":     reloadChangedFile,
 	} {
 		for _, loops := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%s/loops=%d", name, loops), func(t *testing.T) {
@@ -289,4 +290,13 @@ func TestContractPortInUse(t *testing.T) {
 	}
 	w := &world{server: s, app: app}
 	w.peer(t, "alice").fence()
+}
+
+// reloadChangedFile has nobody tell the server that the file has changed.
+func reloadChangedFile(t *testing.T, w *world, other *appSpec) {
+	r := w.settle(t, other)
+	w.app.sk.Revoked = true
+	writeApps(t, w.cfg.AppsFile, w.app, other)
+	r.token.expectClose(closeUnauthorized)
+	w.undisturbed(t, r)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,12 @@ func TestContractMessageSize(t *testing.T) {
 	runChecks(t, small, []check{
 		{"exact bounds", nil, func(t *testing.T, w *world) { checkSizes(t, w, 1000) }},
 		{"refused before it is sent", nil, checkAnnouncedSize},
+		{"by REST", nil, func(t *testing.T, w *world) {
+			for _, path := range []string{"/v1/channels/room/publish", "/v1/peers/bob/send"} {
+				w.rest(t, "POST", path, `{"data":`+jsonString(1000)+`}`).want(t, http.StatusOK, "")
+				w.rest(t, "POST", path, `{"data":`+jsonString(1001)+`}`).want(t, http.StatusRequestEntityTooLarge, "invalid_request")
+			}
+		}},
 		{"frame of other types", nil, func(t *testing.T, w *world) {
 			c := w.peer(t, "alice")
 			c.send(padded(`{"type":"ping"}`, 2024))
@@ -248,9 +255,11 @@ func TestContractHandshakeTimeout(t *testing.T) {
 	})
 }
 
+// pingInterval is short, yet twice of it is more than a noisy machine withholds from a test.
+const pingInterval = time.Second
+
 func TestContractInactivity(t *testing.T) {
-	const interval = time.Second
-	runChecks(t, func(cfg *engine.Config) { cfg.Limits.PingInterval = interval }, []check{
+	runChecks(t, func(cfg *engine.Config) { cfg.Limits.PingInterval = pingInterval }, []check{
 		{"silent", nil, func(t *testing.T, w *world) {
 			watcher := w.watcher(t, "watcher")
 			watcher.join("room")
@@ -286,23 +295,29 @@ func TestContractInactivity(t *testing.T) {
 			samePeers(t, "left", (<-goneC).peers("left"), named("silent"))
 		}},
 		{"answering with pongs", nil, func(t *testing.T, w *world) {
-			staysAlive(t, w.peer(t, "alice"), func(c *client, payload []byte) { c.write(masked(ws.NewPongFrame(payload))) })
+			staysAlive(t, w, func(c *client, payload []byte) { c.write(masked(ws.NewPongFrame(payload))) })
 		}},
 		{"answering with frames", nil, func(t *testing.T, w *world) {
-			staysAlive(t, w.peer(t, "alice"), func(c *client, _ []byte) { c.send(`{"type":"unsubscribe","channel":"x"}`) })
+			staysAlive(t, w, func(c *client, _ []byte) { c.send(`{"type":"unsubscribe","channel":"x"}`) })
 		}},
 		{"pings are spread", nil, checkPingSpread},
 	})
 }
 
-// staysAlive answers five pings in its way: longer than two intervals, so something must have counted as activity.
-func staysAlive(t *testing.T, c *client, answer func(*client, []byte)) {
+// staysAlive answers four pings in its way: longer than two intervals, so the answers must have counted as activity.
+// The first ping comes after half an interval, those behind it an interval apart, less a tenth.
+func staysAlive(t *testing.T, w *world, answer func(*client, []byte)) {
 	t.Helper()
+	begun := time.Now()
+	c := w.peer(t, "alice")
 	c.pings = true
-	for range 5 {
+	for i := range 4 {
 		op, payload, err := c.read()
 		if err != nil || op != ws.OpPing {
 			t.Fatalf("got %v %q, %v; want a ping", op, payload, err)
+		}
+		if got, want := time.Since(begun), pingInterval/2+time.Duration(i)*pingInterval*9/10; got < want {
+			t.Errorf("ping %d: got it after %v, want it %v after the welcome or later", i, got, want)
 		}
 		answer(c, payload)
 	}

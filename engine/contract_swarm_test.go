@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"go.uber.org/goleak"
 )
 
 const (
@@ -32,18 +33,21 @@ const (
 	swarmAddr = "SIGNALBOX_TEST_SWARM"
 )
 
-// init turns the process into the swarm when the test that started it says so.
-func init() {
-	target := os.Getenv(swarmAddr)
-	if target == "" {
-		return
+// TestMain turns the process into the swarm when the test that started it says so, and else expects the tests to leave
+// no goroutine behind.
+func TestMain(m *testing.M) {
+	if target := os.Getenv(swarmAddr); target != "" {
+		addr, query, _ := strings.Cut(target, "?")
+		if err := swarm(addr, query); err != nil {
+			fmt.Println("error:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
-	addr, query, _ := strings.Cut(target, "?")
-	if err := swarm(addr, query); err != nil {
-		fmt.Println("error:", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	goleak.VerifyTestMain(m, // gnet's worker pool belongs to the process, not to an engine
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
 }
 
 // TestContractSwarm holds 10 000 connections with a subscription each, has one broadcast reach all of them, and drains,
