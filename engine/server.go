@@ -37,7 +37,7 @@ type Server struct {
 
 	readyC   chan struct{} // closed when connections are accepted
 	serving  atomic.Bool   // connections are accepted and the server is not draining
-	reloadMu sync.Mutex  // one reload at a time
+	reloadMu sync.Mutex    // one reload at a time
 }
 
 // New opens the files and addresses of a server. Its error is one line for the
