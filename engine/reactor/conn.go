@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -62,28 +63,45 @@ func (c *Conn) traffic() gnet.Action {
 
 // feed takes input and keeps what is not dealt with.
 func (c *Conn) feed(buf []byte) gnet.Action {
-	c.loop.upper.Begin() // which may end this very connection
+	c.loop.upper.Begin() // may end this connection, too
 	if c.state == stateLinger || c.state == stateClosed {
 		return gnet.None
 	}
-	own := len(c.unread) > 0
+	// What is about to be dealt with is no longer unread, should a write in the
+	// midst of it fail and call closed.
+	held := c.unread
+	c.unread = nil
+	own := len(held) > 0
 	if own {
-		c.unread = append(c.unread, buf...)
-		buf = c.unread
+		held = append(held, buf...)
+		buf = held
 	}
 	n, action := c.consume(buf)
-	switch rest := buf[n:]; {
-	case len(rest) == 0 || c.state == stateLinger || c.state == stateClosed:
-		c.unread = nil
-	case !own:
-		c.unread = append([]byte(nil), rest...)
-	default:
-		c.unread = append(c.unread[:0], rest...)
+	if c.state == stateHead || c.state == stateOpen {
+		c.keep(buf, n, own)
 	}
 	if c.state == stateOpen && len(c.unread) > c.loop.cfg.MaxUnread {
 		c.recv.Overflow()
 	}
 	return action
+}
+
+// smallRest is how many bytes are copied rather than have them hold on to what
+// they came in.
+const smallRest = 256
+
+// keep makes buf[n:] the unread input. own tells that buf is not borrowed. It
+// copies as much as was dealt with at most, or little, so that neither time nor
+// memory is lost when a long backlog is dealt with in small pieces.
+func (c *Conn) keep(buf []byte, n int, own bool) {
+	switch rest := buf[n:]; {
+	case len(rest) == 0:
+		c.unread = nil
+	case !own || n > 0 && len(rest) <= max(n, smallRest):
+		c.unread = bytes.Clone(rest)
+	default:
+		c.unread = rest
+	}
 }
 
 // consume hands input to whom it is for and returns how much is dealt with.
@@ -104,11 +122,10 @@ func (c *Conn) Resume() {
 	if c.state != stateOpen || len(c.unread) == 0 {
 		return
 	}
-	unread := c.unread
-	n := c.recv.Receive(unread)
+	buf := c.unread
 	c.unread = nil
-	if c.state == stateOpen && n < len(unread) {
-		c.unread = unread[n:]
+	if n := c.recv.Receive(buf); c.state == stateOpen {
+		c.keep(buf, n, true)
 	}
 }
 
@@ -139,7 +156,9 @@ func (c *Conn) Write(b []byte) {
 func (c *Conn) fail() {
 	c.broken = true
 	c.loop.broken = append(c.loop.broken, c)
-	c.loop.execute(c.loop.turnTask)
+	if len(c.loop.broken) == 1 {
+		c.loop.execute(c.loop.turnTask)
+	}
 }
 
 // Queued returns the bytes that wait in user space to be sent.

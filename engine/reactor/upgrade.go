@@ -49,18 +49,18 @@ var (
 func (c *Conn) readHead(buf []byte) (int, gnet.Action) {
 	// The end may begin in the last three bytes seen before.
 	from := max(0, c.scanned-3)
-	end := bytes.Index(buf[from:], []byte("\r\n\r\n"))
+	end := bytes.Index(buf[from:], headEnd)
 	if c.scanned = len(buf); end < 0 {
 		if len(buf) > MaxHead {
 			c.refuse(headTooLong)
 		}
 		return 0, gnet.None
 	}
-	end += from + 4
+	end += from + len(headEnd)
 	switch {
 	case end > MaxHead:
 		c.refuse(headTooLong)
-	case c.isUpgrade(buf[:end]):
+	case isUpgrade(buf[:end], c.loop.cfg.AnyPath):
 		c.upgrade(buf[:end])
 	case c.loop.cfg.Sidecar == nil:
 		c.refuse(notFound)
@@ -70,51 +70,31 @@ func (c *Conn) readHead(buf []byte) (int, gnet.Action) {
 	return end, gnet.None
 }
 
-// isUpgrade reports whether the request asks for a WebSocket at our path,
-// rightly or not.
-func (c *Conn) isUpgrade(head []byte) bool {
-	line, headers, _ := bytes.Cut(head, []byte("\r\n"))
-	target, ok := bytes.CutPrefix(line, []byte("GET "))
-	if !ok {
-		return false
-	}
-	target, _, _ = bytes.Cut(target, []byte(" "))
-	path, _, _ := bytes.Cut(target, []byte("?"))
-	if !c.loop.cfg.AnyPath && string(path) != "/v1" {
-		return false
-	}
-	_, ok = header(headers, "Upgrade")
-	return ok
-}
-
-// header returns the value of the first header of that name, and whether there
-// is one.
-func header(headers []byte, name string) ([]byte, bool) {
-	for len(headers) > 0 {
-		var line []byte
-		line, headers, _ = bytes.Cut(headers, []byte("\r\n"))
-		if key, value, ok := bytes.Cut(line, []byte(":")); ok && strings.EqualFold(string(key), name) {
-			return bytes.TrimSpace(value), true
-		}
-	}
-	return nil, false
-}
-
-// validKey reports whether the head has a key as RFC 6455 §4.1 wants it: 16
-// bytes in base64. The Upgrader looks at its length alone.
-func validKey(head []byte) bool {
-	var key [18]byte
-	value, ok := header(head, "Sec-WebSocket-Key")
-	if !ok || len(value) != base64.StdEncoding.EncodedLen(16) {
-		return false
-	}
-	n, err := base64.StdEncoding.Decode(key[:], value)
-	return err == nil && n == 16
-}
-
 // upgrade answers an upgrade request whose head is complete.
 func (c *Conn) upgrade(head []byte) {
-	r := Request{Addr: c.addr()}
+	r, answer, refusal := handshake(head)
+	if refusal != nil {
+		c.refuse(refusal)
+		return
+	}
+	r.Addr = c.addr()
+	c.state = stateOpen
+	recv, refusal := c.loop.cfg.Gate.Admit(c.loop.index, c, &r, answer)
+	switch {
+	case refusal != nil:
+		c.refuse(refusal)
+	case recv == nil:
+		c.Finish()
+	case c.state == stateOpen:
+		c.recv = recv
+	case c.state == stateClosed: // the answer could not be written
+		recv.Closed(nil)
+	}
+}
+
+// handshake checks an upgrade request and returns the answer that accepts it, or
+// what to refuse it with.
+func handshake(head []byte) (r Request, answer []byte, refusal *HTTPError) {
 	x := exchange{head: head}
 	u := ws.Upgrader{
 		OnRequest: func(uri []byte) error {
@@ -129,23 +109,34 @@ func (c *Conn) upgrade(head []byte) {
 		},
 	}
 	_, err := u.Upgrade(&x)
-	if err == nil && !validKey(head) {
-		err = ws.ErrHandshakeBadSecKey
+	if err == nil && !(wellFormed(head) && unambiguous(head)) {
+		err = ws.ErrMalformedRequest
 	}
 	if err != nil {
-		c.refuse(badUpgrade(err))
-		return
+		return r, nil, badUpgrade(err)
 	}
-	c.state = stateOpen
-	recv, refusal := c.loop.cfg.Gate.Admit(c.loop.index, c, &r, x.answer)
-	switch {
-	case refusal != nil:
-		c.refuse(refusal)
-	case recv == nil:
-		c.Finish()
-	case c.state == stateOpen:
-		c.recv = recv
+	return r, x.answer, nil
+}
+
+// unambiguous reports whether the headers that the Upgrader takes as they come
+// are there once, the key is one as RFC 6455 §4.1 wants it, 16 bytes in base64,
+// and no body stands between the head and the first frame.
+func unambiguous(head []byte) bool {
+	_, headers, _ := bytes.Cut(head, crlf)
+	_, hosts := header(headers, "Host")
+	_, versions := header(headers, "Sec-WebSocket-Version")
+	key, keys := header(headers, "Sec-WebSocket-Key")
+	_, encodings := header(headers, "Transfer-Encoding")
+	length, lengths := header(headers, "Content-Length")
+	if hosts != 1 || versions != 1 || keys != 1 || encodings != 0 || lengths > 1 || lengths == 1 && string(length) != "0" {
+		return false
 	}
+	var nonce [18]byte
+	if len(key) != base64.StdEncoding.EncodedLen(16) {
+		return false
+	}
+	n, err := base64.StdEncoding.Decode(nonce[:], key)
+	return err == nil && n == 16
 }
 
 // badUpgrade tells what is wrong with an upgrade request (RFC 6455 §4.2.2).
