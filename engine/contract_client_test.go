@@ -205,6 +205,7 @@ func (c *client) readFor(d time.Duration) (ws.OpCode, []byte, error) {
 		if h.OpCode != ws.OpPing || c.pings {
 			return h.OpCode, payload, nil
 		}
+		_ = c.conn.SetWriteDeadline(time.Now().Add(c.patience))
 		if _, err := io.WriteString(c.conn, masked(ws.NewPongFrame(payload))); err != nil {
 			return 0, nil, err
 		}

@@ -3,7 +3,6 @@ package engine_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -154,41 +153,53 @@ func TestContractSidecarBounds(t *testing.T) {
 	w := &world{server: startServer(t, 1, nil, app), app: app}
 	slow := dial(t, w.addr, "")
 	request := w.httpRequest("POST", "/v1/channels/room/publish", `{"data":1}`)
-	slow.write(request[:len(request)-2])
 	begun := time.Now()
+	slow.write(request[:len(request)-2])
+	endedC := make(chan time.Duration, 1)
+	go func() {
+		_ = slow.conn.SetReadDeadline(begun.Add(10*time.Second + 2*patience))
+		_, _ = io.Copy(io.Discard, slow.conn)
+		endedC <- time.Since(begun)
+	}()
 
-	kept := make([]*client, 0, 1024)
-	for len(kept) < 1023 {
+	fillSidecar(t, w)
+	w.peer(t, "alice").fence() // sessions are none of the sidecar's connections
+	if took := <-endedC; took < 8*time.Second || took >= 10*time.Second+2*patience {
+		t.Errorf("a body of which two bytes are missing was given %v, want about 10 s", took)
+	}
+}
+
+// fillSidecar takes all 1 024 connections, sees the next one refused, and gives one back.
+func fillSidecar(t *testing.T, w *world) {
+	t.Helper()
+	request := w.httpRequest("GET", "/v1/usage", "")
+	status := func() (int, *client) {
 		c := dial(t, w.addr, "")
-		c.write(w.httpRequest("GET", "/v1/nothing", ""))
-		c.answer().want(t, http.StatusNotFound, "not_found")
+		c.write(request)
+		return c.answer().status, c
+	}
+	var kept []*client
+	for len(kept) < 1023 {
+		code, c := status()
+		if code != http.StatusOK {
+			t.Fatalf("connection %d: got %d, want 200", len(kept)+1, code)
+		}
 		kept = append(kept, c)
 	}
-	c := dial(t, w.addr, "")
-	c.write(w.httpRequest("GET", "/v1/usage", ""))
-	resp := c.response()
-	if resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("connection 1025: got %s, want 503", resp.Status)
+	// The slow body may hold the last place or have lost it already.
+	code, _ := status()
+	if code == http.StatusOK {
+		code, _ = status()
 	}
-	_, _ = io.Copy(io.Discard, resp.Body)
-	w.peer(t, "alice").fence() // sessions are none of the sidecar's connections
-	kept[500].write(w.httpRequest("GET", "/v1/usage", ""))
+	if code != http.StatusServiceUnavailable {
+		t.Errorf("connection 1025: got %d, want 503", code)
+	}
+	kept[500].write(request)
 	kept[500].answer().want(t, http.StatusOK, "")
 	_ = kept[0].conn.Close()
 	eventually(t, "a place in the sidecar", func() bool {
-		c := dial(t, w.addr, "")
-		c.write(w.httpRequest("GET", "/v1/usage", ""))
-		status := c.response().StatusCode
+		code, c := status()
 		_ = c.conn.Close()
-		return status == http.StatusOK
+		return code == http.StatusOK
 	})
-
-	_ = slow.conn.SetReadDeadline(begun.Add(10*time.Second + 2*patience))
-	b, err := io.ReadAll(slow.conn)
-	if nerr, ok := err.(net.Error); ok && nerr.Timeout() {
-		t.Errorf("a body of which two bytes are missing is still waited for")
-	}
-	if time.Since(begun) < 8*time.Second {
-		t.Errorf("a slow body was given %v and %q, want about 10 s", time.Since(begun), b)
-	}
 }
