@@ -106,15 +106,19 @@ func (s *Server) openAddresses() (err error) {
 	if err != nil {
 		return err
 	}
-	if s.apiLn, err = listen(s.cfg.APIListen); err != nil {
+	if s.apiLn, err = s.listen(s.cfg.APIListen, 0); err != nil {
 		return err
 	}
-	s.adminLn, err = listen(s.cfg.AdminListen)
+	s.adminLn, err = s.listen(s.cfg.AdminListen, adminReserve)
 	return err
 }
 
+// adminReserve is how many connections the health checks may have when the
+// server is full.
+const adminReserve = 8
+
 // listen opens an address for net/http, none if it is empty.
-func listen(addr string) (net.Listener, error) {
+func (s *Server) listen(addr string, reserve int64) (net.Listener, error) {
 	if addr == "" {
 		return nil, nil
 	}
@@ -122,7 +126,7 @@ func listen(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, reason(err))
 	}
-	return ln, nil
+	return s.reactor.Share(ln, reserve), nil
 }
 
 // reason strips from a network error what the caller says already.

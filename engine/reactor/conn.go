@@ -39,12 +39,14 @@ func (l *loop) open(gc gnet.Conn) gnet.Action {
 	c := &Conn{gc: gc, loop: l, fd: gc.Fd()}
 	handed, _ := gc.Context().([]byte)
 	gc.SetContext(c)
-	if l.conns.Add(1) > l.capacity {
-		if n := l.full.Add(1); n&(n-1) == 0 {
-			l.cfg.Logger.Warn("connection refused: descriptors are used up", "connections", l.capacity, "refused", n)
-		}
+	l.conns.Add(1)
+	if excess := l.excess(); excess > 0 {
+		l.noteFull()
 		c.refuse(unavailable)
-		return gnet.Close
+		if excess > refusing {
+			return gnet.Close
+		}
+		return gnet.None
 	}
 	l.heads = append(l.heads, deadline{c, time.Now().Add(l.cfg.HandshakeTimeout)})
 	if handed != nil {

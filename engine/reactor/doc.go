@@ -23,5 +23,7 @@
 //
 // A request head is at most MaxHead bytes and must be there within the
 // handshake timeout. Connections beyond what the descriptors allow, less a
-// reserve, are refused, because gnet ends when accept finds none left.
+// reserve, are refused, because gnet ends when accept finds none left. Those
+// that net/http has, the sidecar's and those of listeners given to Share, count
+// with the loops' own.
 package reactor

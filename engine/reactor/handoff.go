@@ -1,7 +1,6 @@
 package reactor
 
 import (
-	"context"
 	"errors"
 	"net"
 	"os"
@@ -12,33 +11,58 @@ import (
 
 // handOff gives the connection with what has been read of it to the sidecar.
 func (c *Conn) handOff(read []byte) gnet.Action {
-	fd, err := c.gc.Dup()
-	if err != nil {
-		c.refuse(unavailable)
-		return gnet.None
-	}
-	f := os.NewFile(uintptr(fd), "handoff")
-	nc, err := net.FileConn(f)
-	_ = f.Close()
+	nc, err := c.duplicate()
 	if err != nil {
 		c.refuse(unavailable)
 		return gnet.None
 	}
 	c.state = stateClosed
-	c.loop.cfg.Sidecar(nc, slices.Clone(read))
+	c.loop.cfg.Sidecar(c.loop.lend(nc), slices.Clone(read))
 	return gnet.Close // this descriptor; the sidecar's keeps the connection
 }
 
-// Enroll takes a connection from the sidecar, with what has been read of it
-// from its next request on. Any goroutine. It closes nc.
-func (r *Reactor) Enroll(nc net.Conn, read []byte) error {
-	if r.stopping.Load() {
-		return errors.Join(errors.New("reactor: stopping"), nc.Close())
-	}
-	ctx := gnet.NewNetConnContext(gnet.NewContext(context.Background(), read), nc)
-	resultC, err := r.engine.Register(ctx)
+// duplicate returns the connection on another descriptor.
+func (c *Conn) duplicate() (*net.TCPConn, error) {
+	fd, err := c.gc.Dup()
 	if err != nil {
-		return errors.Join(err, nc.Close())
+		return nil, err
 	}
-	return (<-resultC).Err
+	f := os.NewFile(uintptr(fd), "handoff")
+	defer f.Close()
+	nc, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	if tc, ok := nc.(*net.TCPConn); ok && tc.RemoteAddr() != nil {
+		return tc, nil
+	}
+	return nil, errors.Join(errors.New("reactor: the client is gone"), nc.Close())
+}
+
+// enrolling is how many connections enter the loops at a time. On their way
+// each has a descriptor more than the budget knows of.
+const enrolling = 8
+
+// Enroll takes a connection from the sidecar, with what has been read of it
+// from its next request on. Any goroutine. It closes nc, which came from Share
+// or with Config.Sidecar.
+func (r *Reactor) Enroll(nc net.Conn, read []byte) error {
+	lent, ok := nc.(*lentConn)
+	if !ok {
+		return errors.Join(errors.New("reactor: a foreign connection"), nc.Close())
+	}
+	select {
+	case <-r.bootedC:
+	case <-r.endedC:
+		return errors.Join(errEnded, lent.Close())
+	}
+	r.enrollC <- struct{}{}
+	defer func() { <-r.enrollC }()
+	r.enrollMu.RLock()
+	defer r.enrollMu.RUnlock()
+	if r.stopping.Load() {
+		return errors.Join(errStopping, lent.Close())
+	}
+	lent.giveBack()
+	return r.register(lent.TCPConn, read)
 }

@@ -84,9 +84,10 @@ func (h *holder) release() {
 	h.once.Do(func() { _ = unix.Close(h.fd) })
 }
 
-// reserved is how many descriptors are kept for what is no connection: files,
-// listeners, pollers, the sidecar's.
-const reserved = 64
+// reserved is how many descriptors are kept for what the budget does not count:
+// files, listeners, the runtime's poller, connections that are refused or enter
+// a loop, what listeners of net/http may have beyond it.
+const reserved = 32 + refusing + 2*enrolling
 
 // raiseLimit raises the soft limit on descriptors to the hard one and returns
 // it.

@@ -2,14 +2,10 @@ package reactor
 
 import (
 	"context"
-	"fmt"
-	"net"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
-	"golang.org/x/sys/unix"
 )
 
 // loop is our side of one gnet event loop.
@@ -79,65 +75,17 @@ func (w *Waker) WakeFair() {
 	}
 }
 
-// doorbell is a socket pair whose one end the loop polls like any connection:
-// a task that comes by it waits its turn among them, which a task in gnet's
-// queue does not.
-type doorbell struct {
-	loop *loop
-	fd   int
-	rung atomic.Bool
-}
-
-// ring makes the loop's end readable. It reports whether the loop will hear it.
-func (d *doorbell) ring() bool {
-	if d.rung.Swap(true) {
-		return true
-	}
-	_, err := unix.Write(d.fd, []byte{1})
-	return err == nil || err == unix.EAGAIN
-}
-
-// ringDoorbells gives every loop a doorbell.
-func (r *Reactor) ringDoorbells() error {
-	for range r.loops {
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-		if err != nil {
-			return os.NewSyscallError("socketpair", err)
-		}
-		f := os.NewFile(uintptr(fds[0]), "doorbell")
-		c, err := net.FileConn(f)
-		_ = f.Close()
-		if err != nil {
-			return fmt.Errorf("doorbell: %w", err)
-		}
-		d := &doorbell{fd: fds[1]}
-		ctx := gnet.NewNetConnContext(gnet.NewContext(context.Background(), d), c)
-		resultC, err := r.engine.Register(ctx)
-		if err != nil {
-			return err
-		}
-		if res := <-resultC; res.Err != nil {
-			return res.Err
-		}
-	}
-	return nil
-}
-
-func (r *Reactor) closeDoorbells() {
-	for _, l := range r.loops {
-		if d := l.bell.Load(); d != nil {
-			_ = unix.Close(d.fd)
-		}
-	}
-}
-
 // sweep closes the connections whose time is over.
 func (l *loop) sweep(now time.Time) {
 	for len(l.heads) > 0 && (l.heads[0].c.state != stateHead || now.After(l.heads[0].at)) {
 		if c := l.heads[0].c; c.state == stateHead {
 			c.abort()
 		}
+		l.heads[0] = deadline{}
 		l.heads = l.heads[1:]
+	}
+	if len(l.heads) == 0 {
+		l.heads = nil
 	}
 	kept := l.lingering[:0]
 	for _, d := range l.lingering {

@@ -68,18 +68,24 @@ type Reactor struct {
 	addr  *net.TCPAddr
 	loops []*loop
 
+	budget
+
 	// Any goroutine (atomic).
-	conns    atomic.Int64
-	capacity int64 // connections the descriptors allow; immutable
-	full     atomic.Int64
+	conns    atomic.Int64 // connections of the loops
 	stopping atomic.Bool
 	claimed  atomic.Int32 // loops that have found their gnet event loop
 
 	hold    *holder
 	started func()
 	engine  gnet.Engine    // set before bootedC is closed
-	bootedC chan struct{}  // closed when all loops run
+	bootErr error          // set before bootedC is closed
+	bootedC chan struct{}  // closed when all loops run and have their doorbells
+	endedC  chan struct{}  // closed when no loop runs any more
 	boot    sync.WaitGroup // afterBoot
+	ticked  bool           // OnTick has been called; the ticker's
+
+	enrollMu sync.RWMutex  // held for reading while a connection enters a loop
+	enrollC  chan struct{} // holds one token for each
 
 	byLoop sync.Map // gnet.EventLoop → *loop
 }
@@ -90,7 +96,10 @@ func New(cfg Config) (*Reactor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", cfg.Listen, err)
 	}
-	r := &Reactor{cfg: cfg, addr: hold.addr, hold: hold, bootedC: make(chan struct{})}
+	r := &Reactor{
+		cfg: cfg, addr: hold.addr, hold: hold,
+		bootedC: make(chan struct{}), endedC: make(chan struct{}), enrollC: make(chan struct{}, enrolling),
+	}
 	if r.capacity, err = capacity(cfg.Loops); err != nil {
 		hold.release()
 		return nil, err
@@ -114,7 +123,8 @@ func (r *Reactor) Conns() int { return int(r.conns.Load()) }
 func (r *Reactor) Waker(i int) *Waker { return &Waker{r.loops[i]} }
 
 // Run runs the loops, each driving the element of loops with its index, until
-// Stop. started, if not nil, is called once connections are accepted.
+// Stop. It is called once. started, if not nil, is called once connections are
+// accepted.
 func (r *Reactor) Run(loops []Loop, started func()) error {
 	for i, l := range loops {
 		r.loops[i].upper = l
@@ -131,21 +141,44 @@ func (r *Reactor) Run(loops []Loop, started func()) error {
 	)
 	r.hold.release()
 	stopped := r.stopping.Swap(true)
+	close(r.endedC)
 	r.boot.Wait()
 	r.closeDoorbells()
-	if err == nil && !stopped {
-		err = errors.New("reactor: the event loops ended by themselves")
+	switch {
+	case err != nil:
+		return err
+	case r.bootErr != nil:
+		return r.bootErr
+	case !stopped:
+		return errEnded
 	}
-	return err
+	return nil
 }
+
+var (
+	errEnded    = errors.New("reactor: the event loops ended by themselves")
+	errStopping = errors.New("reactor: stopping")
+)
 
 // readBuffer is how much a loop reads from a socket at a time, in bytes.
 const readBuffer = 64 << 10
 
-// Stop has Run return, and ends every connection that is still open.
+// Stop has Run return, and ends every connection that is still open. Run has
+// been called.
 func (r *Reactor) Stop() {
-	<-r.bootedC
+	select {
+	case <-r.bootedC:
+	case <-r.endedC:
+		return
+	}
+	r.enrollMu.Lock() // a loop that has ended would never take those on their way
 	r.stopping.Store(true)
+	r.enrollMu.Unlock()
+	r.halt()
+}
+
+// halt ends the loops.
+func (r *Reactor) halt() {
 	// Stop polls twice a second for what Run's return tells; only its first
 	// step is wanted.
 	ctx, cancel := context.WithCancel(context.Background())
@@ -189,11 +222,9 @@ func (e *events) OnBoot(eng gnet.Engine) gnet.Action {
 // OnTick runs on a goroutine of its own. Its first call tells that all loops
 // run.
 func (e *events) OnTick() (time.Duration, gnet.Action) {
-	select {
-	case <-e.bootedC:
-	default:
+	if !e.ticked {
+		e.ticked = true
 		e.hold.release()
-		close(e.bootedC)
 		e.boot.Go(e.afterBoot)
 	}
 	for _, l := range e.loops {
@@ -202,10 +233,16 @@ func (e *events) OnTick() (time.Duration, gnet.Action) {
 	return sweepEvery, gnet.None
 }
 
+// afterBoot gives the loops their doorbells, by which each meets its gnet event
+// loop: without, a loop that has no connection yet could not be posted to.
 func (r *Reactor) afterBoot() {
-	if err := r.ringDoorbells(); err != nil {
-		r.cfg.Logger.Warn("event loops have no doorbell", "error", err)
+	if err := r.hangDoorbells(); err != nil {
+		r.bootErr = fmt.Errorf("reactor: no doorbell: %w", err)
+		close(r.bootedC)
+		r.halt()
+		return
 	}
+	close(r.bootedC)
 	if r.started != nil {
 		r.started()
 	}
@@ -229,8 +266,7 @@ func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
 		return c.traffic()
 	case *doorbell:
 		_, _ = gc.Discard(-1)
-		c.rung.Store(false)
-		c.loop.upper.Turn()
+		c.heard()
 	}
 	return gnet.None
 }
