@@ -1,5 +1,7 @@
 package registry
 
+import "sort"
+
 // Pending is the frames a Part has not written yet: one stream for the
 // subscribers that get plain frames, one for those that asked for the
 // sender's metadata. Each frame is stored once and every subscriber is written
@@ -183,24 +185,28 @@ func (p *Part) Next(i int) (seq uint32, tell, ok bool) {
 		if tell && int32(t.at[k]-s.From) <= 0 {
 			return t.seq, true, true
 		}
-		for _, m := range p.Out.streams[k].marks {
-			if int32(m.end-s.From) > 0 {
-				return m.seq, false, true
-			}
-		}
+		return p.firstMark(s).seq, false, true
 	}
 	return t.seq, tell, tell
 }
 
-// TakeOne is TakeAll for the first frame only.
+// firstMark returns the mark of the first frame that a subscriber with frames
+// pending lacks.
+func (p *Part) firstMark(s *Subscriber) mark {
+	marks := p.Out.streams[s.stream()].marks
+	return marks[sort.Search(len(marks), func(i int) bool { return int32(marks[i].end-s.From) > 0 })]
+}
+
+// TakeOne is TakeAll for the first frame only; there must be one.
 func (p *Part) TakeOne(i int) []byte {
 	s := &p.Subs[i]
-	for _, m := range p.Out.streams[s.stream()].marks {
-		if int32(m.end-s.From) > 0 {
-			return p.take(s, m.end)
-		}
-	}
-	return nil
+	return p.take(s, p.firstMark(s).end)
+}
+
+// Pending reports whether anything waits for the next flush.
+func (p *Part) Pending() bool {
+	o := p.Out
+	return o != nil && (len(o.tells) > 0 || len(o.streams[0].buf)+len(o.streams[1].buf) > 0)
 }
 
 // Thaw ends a flush that has reached every subscriber. told is the last change

@@ -11,10 +11,29 @@ import (
 // tenth of a second.
 const flushBudget = 512
 
+// dirtyList is the parts with something to write, oldest first.
+type dirtyList struct {
+	parts []*registry.Part
+	head  int // those before it are done
+}
+
+func (d *dirtyList) len() int { return len(d.parts) - d.head }
+
+func (d *dirtyList) first() *registry.Part { return d.parts[d.head] }
+
+func (d *dirtyList) push(p *registry.Part) { d.parts = append(d.parts, p) }
+
+func (d *dirtyList) pop() {
+	d.parts[d.head] = nil
+	if d.head++; d.head == len(d.parts) {
+		d.parts, d.head = d.parts[:0], 0
+	}
+}
+
 // soil lists the part among those with something to write.
 func (l *Loop) soil(p *registry.Part) {
 	if l.pool.Attach(p) {
-		l.dirty = append(l.dirty, p)
+		l.dirty.push(p)
 		l.schedule()
 	}
 }
@@ -23,8 +42,8 @@ func (l *Loop) soil(p *registry.Part) {
 // write a subscriber, and yields when its budget is spent.
 func (l *Loop) flush() {
 	budget := flushBudget
-	for len(l.dirty) > 0 {
-		p := l.dirty[0]
+	for l.dirty.len() > 0 {
+		p := l.dirty.first()
 		if !p.Frozen() {
 			p.Freeze()
 		}
@@ -37,11 +56,17 @@ func (l *Loop) flush() {
 			budget--
 			l.deliver(p, o.Cursor)
 		}
-		l.clean(p)
+		l.dirty.pop()
+		if l.thaw(p) {
+			l.dirty.push(p)
+		} else {
+			l.pool.Detach(p)
+		}
 	}
 }
 
-// flushNow writes the pending frames of one part, wherever it is in the line.
+// flushNow writes the pending frames of one part, wherever it is in the line,
+// where it stays.
 func (l *Loop) flushNow(p *registry.Part) {
 	if !p.Frozen() {
 		p.Freeze()
@@ -49,28 +74,22 @@ func (l *Loop) flushNow(p *registry.Part) {
 	for o := p.Out; o.Cursor < len(p.Subs); o.Cursor++ {
 		l.deliver(p, o.Cursor)
 	}
-	l.clean(p)
+	l.thaw(p)
 }
 
-// clean takes a flushed part out of the dirty ones, or puts it at their end if
-// more has come.
-func (l *Loop) clean(p *registry.Part) {
-	i := slices.Index(l.dirty, p)
-	l.dirty = slices.Delete(l.dirty, i, i+1)
+// thaw ends a part's flush and reports whether more has come meanwhile.
+func (l *Loop) thaw(p *registry.Part) (more bool) {
 	steps := p.Deltas.Len()
 	told, any, more := p.Thaw()
-	if more {
-		l.dirty = append(l.dirty, p)
-	} else {
-		l.pool.Detach(p)
-	}
 	if any {
 		l.trim(p, told)
 		p.Window.Told(l.now, steps-p.Deltas.Len(), l.hub.limits.PresenceWindow)
 		if p.Deltas.Len() > 0 {
 			l.pace(p)
+			more = more || p.Pending()
 		}
 	}
+	return more
 }
 
 // deliver writes to the subscriber at i of a part that is being flushed all that
@@ -80,7 +99,7 @@ func (l *Loop) deliver(p *registry.Part, i int) {
 	if !s.open {
 		return
 	}
-	if len(s.subs) > 1 && len(l.dirty) > 1 || s.await > 0 && p.Lacks(i) {
+	if len(s.subs) > 1 && l.dirty.len() > 1 || s.await > 0 && p.Lacks(i) {
 		s.gather()
 	}
 	for t, ok := p.NextTell(i, true); ok; t, ok = p.NextTell(i, true) {

@@ -3,7 +3,6 @@ package session
 import (
 	"signalbox/engine/registry"
 	"signalbox/protocol"
-	"signalbox/protocol/frame"
 )
 
 // Waker calls a loop's Turn soon, on the loop's own goroutine. Any goroutine.
@@ -39,13 +38,14 @@ type Loop struct {
 	seq       uint32 // numbers frames, to keep their order between channels
 	pool      registry.Pool
 	untold    map[string][]*registry.Part // peer → parts with a delta of it, once for each
-	dirty     []*registry.Part            // parts with pending frames, oldest first
-	corked    []*Session                  // sessions with bytes in their cork
-	gone      []*Session                  // closed sessions, to be taken out of everything
-	corks     [][]byte                    // empty corks for reuse
+	dirty     dirtyList
+	corked    []*Session // sessions with bytes in their cork
+	gone      []*Session // closed sessions, to be taken out of everything
+	corks     [][]byte   // empty corks for reuse
 	scanner   protocol.Scanner
 	text      []byte    // scratch: a server frame's payload
-	wire      [2][]byte // scratch: whole server frames
+	wire      []byte    // scratch: a whole frame on its way into a cork
+	message   [2][]byte // scratch: the frames of the publication under way, plain and with metadata
 }
 
 func newLoop(h *Hub, index int) *Loop {
@@ -114,13 +114,6 @@ func (l *Loop) session(ref registry.Ref) *Session {
 		return s
 	}
 	return nil
-}
-
-// frame returns text as one WebSocket text frame in scratch i, borrowed until
-// the next call with i.
-func (l *Loop) frame(i int, text []byte) []byte {
-	l.wire[i] = frame.AppendFrame(l.wire[i][:0], frame.OpText, text)
-	return l.wire[i]
 }
 
 // bury takes closed sessions out of everything they were in. It is not done

@@ -246,20 +246,32 @@ func (s *Session) snapshots() {
 	}
 }
 
-// snapshot sends the roster of the channel as it is now, if it is awaited.
+// snapshot sends the roster of the channel, if it is awaited; behind a long
+// snapshot that is on its way, when that has left.
 func (s *Session) snapshot(p *registry.Part) {
-	i := slices.IndexFunc(s.subs, func(u subscription) bool { return u.part == p })
-	if i < 0 {
+	i := s.place(p)
+	if i < 0 || p.Subs[i].Flags&registry.FlagAwait == 0 {
 		return
 	}
-	sub := &p.Subs[s.subs[i].index]
-	if sub.Flags&registry.FlagAwait == 0 {
-		return
+	switch b := s.stream; {
+	case b == nil:
+		s.tellRoster(p)
+	case !slices.ContainsFunc(b.queue, func(q queued) bool { return q.part == p }):
+		b.queue = append(b.queue, queued{part: p})
 	}
+}
+
+// tellRoster sends the awaited roster of the channel as it is now.
+func (s *Session) tellRoster(p *registry.Part) {
+	i := s.place(p)
+	if i < 0 || p.Subs[i].Flags&registry.FlagAwait == 0 {
+		return // unsubscribed meanwhile
+	}
+	sub := &p.Subs[i]
 	sub.Flags &^= registry.FlagAwait
-	s.await--
-	s.putLong(presence.Snapshot(p.Name, roster(p), s.id.PeerID))
 	sub.Since = p.Seq
+	s.await--
+	s.putSnapshot(p)
 }
 
 // pong answers a ping, behind all presence that is due to the session.
@@ -268,9 +280,9 @@ func (s *Session) pong() {
 		s.flushCork() // the acks
 		s.snapshots()
 	}
+	s.gather()
 	for i := range s.subs {
 		if u := &s.subs[i]; u.part != nil && u.part.Deltas.Len() > 0 {
-			s.pull(u.part, int(u.index))
 			s.loop.tellOne(s, u.part, int(u.index), u.part.Seq)
 		}
 	}

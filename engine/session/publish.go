@@ -75,10 +75,12 @@ func (h *Hub) targets(app *App, ch *registry.Channel) registry.Loops {
 // borrowed until the next encode.
 func (l *Loop) encode(ch *registry.Channel, name, from string, meta, data []byte, wild bool) (plain, withMeta []byte) {
 	l.text = protocol.AppendMessage(l.text[:0], name, from, nil, data)
-	plain = l.frame(0, l.text)
+	plain = frame.AppendFrame(l.message[0][:0], frame.OpText, l.text)
+	l.message[0] = plain
 	if meta != nil && (wild || ch != nil && ch.AskMeta()) {
 		l.text = protocol.AppendMessage(l.text[:0], name, from, meta, data)
-		withMeta = l.frame(1, l.text)
+		withMeta = frame.AppendFrame(l.message[1][:0], frame.OpText, l.text)
+		l.message[1] = withMeta
 	}
 	return plain, withMeta
 }
@@ -166,7 +168,7 @@ func (l *Loop) deliverWild(w *registry.Wild, m *publication) int {
 			}
 			s.mark = mark
 			s.hearOf(m.from)
-			if m.meta != nil && s.wildMeta(m.channel) {
+			if m.meta != nil && s.wildMeta(m.channel) > 0 {
 				s.put(m.meta)
 			} else {
 				s.put(m.plain)

@@ -62,6 +62,9 @@ type subscription struct {
 	group *registry.Group // of a pattern
 	index uint32          // in the part's or group's Subs
 	meta  bool            // asked for the sender's metadata
+	// wildMeta counts the session's patterns that match the channel and ask
+	// for the sender's metadata.
+	wildMeta uint16
 }
 
 // Open makes a session of a connection whose credential was verified. head, the
@@ -205,7 +208,7 @@ func (s *Session) end(last []byte) {
 		return
 	}
 	if s.stream != nil {
-		s.cork = s.stream.rest()
+		s.cork = s.stream.rest() // what is queued behind it is given up
 	}
 	b := append(s.cork[:len(s.cork):len(s.cork)], last...)
 	s.cork, s.stream = nil, nil

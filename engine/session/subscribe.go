@@ -47,11 +47,11 @@ func (u *subscription) name() string {
 // resubscribe changes a subscription's options and sends its snapshot again.
 func (s *Session) resubscribe(i int, r *request) {
 	u := &s.subs[i]
-	u.meta = r.IncludeSenderMetadata
-	if u.part != nil {
-		s.setMeta(u, u.meta || s.wildMeta(u.part.Name))
-	} else {
-		s.regardMeta(u.group.Glob)
+	if was := u.meta; u.part != nil {
+		u.meta = r.IncludeSenderMetadata
+		s.setMeta(u)
+	} else if u.meta = r.IncludeSenderMetadata; u.meta != was {
+		s.regardMeta(u.group.Glob, u.meta)
 	}
 	s.ack(r.RequestID)
 	if u.part != nil {
@@ -65,11 +65,12 @@ func (s *Session) joined(part *registry.Part, meta bool) {
 	if s.id.Grant.Allows(auth.Presence) {
 		flags |= registry.FlagPresence
 	}
-	if meta || s.wildMeta(part.Name) {
+	wild := s.wildMeta(part.Name)
+	if meta || wild > 0 {
 		flags |= registry.FlagMeta
 	}
 	i := part.Add(s.slot, flags)
-	s.subs = append(s.subs, subscription{part: part, index: uint32(i), meta: meta})
+	s.subs = append(s.subs, subscription{part: part, index: uint32(i), meta: meta, wildMeta: wild})
 	s.awaitSnapshot(&s.subs[len(s.subs)-1])
 }
 
@@ -83,33 +84,44 @@ func (s *Session) subscribeWild(r *request) {
 	}
 	g, i := w.Add(string(r.Channel), s.slot, 0)
 	s.subs = append(s.subs, subscription{group: g, index: uint32(i), meta: r.IncludeSenderMetadata})
-	s.regardMeta(g.Glob)
+	if r.IncludeSenderMetadata {
+		s.regardMeta(g.Glob, true)
+	}
 	s.ack(r.RequestID)
 }
 
-// regardMeta brings the session's subscriptions to channels that the pattern
-// matches in line with its wish for sender metadata: a message comes once, with
-// metadata if any of the subscriptions that match asked for it.
-func (s *Session) regardMeta(g protocol.Glob) {
+// regardMeta counts a pattern in or out that asks for sender metadata, on all the
+// session's channels that it matches: a message comes once, with metadata if any
+// of the subscriptions that match asked for it.
+func (s *Session) regardMeta(g protocol.Glob, asks bool) {
 	for i := range s.subs {
-		if u := &s.subs[i]; u.part != nil && g.Match(u.part.Name) {
-			s.setMeta(u, u.meta || s.wildMeta(u.part.Name))
+		u := &s.subs[i]
+		if u.part == nil || !g.Match(u.part.Name) {
+			continue
 		}
+		if asks {
+			u.wildMeta++
+		} else {
+			u.wildMeta--
+		}
+		s.setMeta(u)
 	}
 }
 
-// wildMeta reports whether a wildcard subscription of the session that matches
-// the channel asked for sender metadata.
-func (s *Session) wildMeta(channel string) bool {
+// wildMeta counts the session's patterns that match the channel and ask for
+// sender metadata.
+func (s *Session) wildMeta(channel string) (n uint16) {
 	for i := range s.subs {
 		if u := &s.subs[i]; u.group != nil && u.meta && u.group.Glob.Match(channel) {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
-func (s *Session) setMeta(u *subscription, on bool) {
+// setMeta has the part send what the session asked for.
+func (s *Session) setMeta(u *subscription) {
+	on := u.meta || u.wildMeta > 0
 	if on != (u.part.Subs[u.index].Flags&registry.FlagMeta != 0) {
 		s.gather()
 		u.part.SetMeta(int(u.index), on)
@@ -168,11 +180,14 @@ func (s *Session) drop(i int) {
 		if moved := w.Remove(u.group, int(u.index)); int(u.index) < len(u.group.Subs) {
 			l.sessions[moved].moved(subscription{group: u.group, index: u.index})
 		}
-		s.regardMeta(u.group.Glob)
+		if s.open && u.meta {
+			s.regardMeta(u.group.Glob, false)
+		}
 		return
 	}
 	if u.part.Subs[u.index].Flags&registry.FlagAwait != 0 {
 		s.await--
+		s.stream.forget(u.part)
 	}
 	l.removeSubscriber(u.part, int(u.index))
 	l.leaveHome(u.part, s)
