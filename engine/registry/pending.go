@@ -19,6 +19,8 @@ type Pending struct {
 	// the flush under way tells the first due of them.
 	tells []Tell
 	due   int
+	// tellLast has the next flush tell the deltas behind all frames.
+	tellLast bool
 }
 
 // Tell is a place in a part's streams at which roster changes are due: behind
@@ -87,8 +89,13 @@ func (p *Part) append(i int, frame []byte, seq uint32) int {
 }
 
 // Freeze begins a flush: what is pending now is written, what is appended
-// from now on waits for the next.
-func (p *Part) Freeze() {
+// from now on waits for the next. seq is the loop's number for a Tell that is due
+// behind it.
+func (p *Part) Freeze(seq uint32) {
+	if p.Out.tellLast {
+		p.Out.tellLast = false
+		p.Tell(seq)
+	}
 	p.Out.frozen = true
 	p.Out.limit = [2]uint32{p.end(0), p.end(1)}
 	p.Out.due = len(p.Out.tells)
@@ -96,6 +103,9 @@ func (p *Part) Freeze() {
 
 // Frozen reports whether a flush is under way.
 func (p *Part) Frozen() bool { return p.Out != nil && p.Out.frozen }
+
+// TellLast makes the changes heard until the next flush due behind its frames.
+func (p *Part) TellLast() { p.Out.tellLast = true }
 
 // Tell makes the changes heard so far due behind the frames pending now. seq is
 // the loop's number for it, as for a frame.
@@ -118,12 +128,11 @@ func (p *Part) NextTell(i int, flushing bool) (Tell, bool) {
 	if flushing {
 		tells = tells[:p.Out.due]
 	}
-	for _, t := range tells {
-		if int32(t.To-s.Since) > 0 {
-			return t, true
-		}
+	k := sort.Search(len(tells), func(k int) bool { return int32(tells[k].To-s.Since) > 0 })
+	if k == len(tells) {
+		return Tell{}, false
 	}
-	return Tell{}, false
+	return tells[k], true
 }
 
 // TakeBefore is Take up to a Tell.
@@ -206,7 +215,7 @@ func (p *Part) TakeOne(i int) []byte {
 // Pending reports whether anything waits for the next flush.
 func (p *Part) Pending() bool {
 	o := p.Out
-	return o != nil && (len(o.tells) > 0 || len(o.streams[0].buf)+len(o.streams[1].buf) > 0)
+	return o != nil && (o.tellLast || len(o.tells) > 0 || len(o.streams[0].buf)+len(o.streams[1].buf) > 0)
 }
 
 // Thaw ends a flush that has reached every subscriber. told is the last change
@@ -232,7 +241,7 @@ func (p *Part) Thaw() (told uint32, any, more bool) {
 	o.tells = append(o.tells[:0], o.tells[o.due:]...)
 	o.due = 0
 	o.Cursor, o.frozen = 0, false
-	return told, any, more || len(o.tells) > 0
+	return told, any, more || o.tellLast || len(o.tells) > 0
 }
 
 // Pool keeps Pendings for reuse within one loop. Loop-owned.

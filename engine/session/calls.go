@@ -77,7 +77,7 @@ func (h *Hub) Send(ctx context.Context, app, to, from string, meta, data []byte)
 	}
 	refs := h.App(app).Space.Sockets([]byte(to))
 	t := newTally(len(refs))
-	h.sendDirect(refs, from, frame.AppendFrame(nil, frame.OpText, protocol.AppendDirect(nil, from, meta, data)), t)
+	h.sendDirect(refs, from, frame.AppendFrame(nil, frame.OpText, protocol.AppendDirect(nil, from, meta, data)), nil, t)
 	n, err := t.wait(ctx)
 	return n + away, err
 }

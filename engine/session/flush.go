@@ -44,9 +44,7 @@ func (l *Loop) flush() {
 	budget := flushBudget
 	for l.dirty.len() > 0 {
 		p := l.dirty.first()
-		if !p.Frozen() {
-			p.Freeze()
-		}
+		l.freeze(p)
 		for o := p.Out; o.Cursor < len(p.Subs); o.Cursor++ {
 			if budget == 0 {
 				l.scheduled = true
@@ -68,13 +66,19 @@ func (l *Loop) flush() {
 // flushNow writes the pending frames of one part, wherever it is in the line,
 // where it stays.
 func (l *Loop) flushNow(p *registry.Part) {
-	if !p.Frozen() {
-		p.Freeze()
-	}
+	l.freeze(p)
 	for o := p.Out; o.Cursor < len(p.Subs); o.Cursor++ {
 		l.deliver(p, o.Cursor)
 	}
 	l.thaw(p)
+}
+
+// freeze begins a part's flush, unless it has begun.
+func (l *Loop) freeze(p *registry.Part) {
+	if !p.Frozen() {
+		l.seq++
+		p.Freeze(l.seq)
+	}
 }
 
 // thaw ends a part's flush and reports whether more has come meanwhile.

@@ -64,19 +64,21 @@ func (l *Loop) pace(p *registry.Part) {
 	}
 	due := p.Window.Due(l.now, l.hub.limits.PresenceWindow)
 	if due <= l.now {
-		l.tell(p)
+		l.soil(p)
+		p.TellLast()
 		return
 	}
 	p.Paced = true
 	l.at(due, func(l *Loop) {
 		p.Paced = false
 		if p.Deltas.Len() > 0 {
-			l.tell(p)
+			l.soil(p)
+			p.TellLast()
 		}
 	})
 }
 
-// tell makes the part's deltas due: the next flush tells them.
+// tell makes the part's deltas due here and now among its frames.
 func (l *Loop) tell(p *registry.Part) {
 	l.soil(p)
 	l.seq++

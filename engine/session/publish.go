@@ -204,22 +204,29 @@ func (s *Session) direct(r *request) {
 		return
 	}
 	text := protocol.AppendDirect(nil, s.id.PeerID, s.id.PeerMetadata, r.Data)
-	h.sendDirect(refs, s.id.PeerID, frame.AppendFrame(nil, frame.OpText, text), nil)
+	h.sendDirect(refs, s.id.PeerID, frame.AppendFrame(nil, frame.OpText, text), s.loop, nil)
 	s.ack(r.RequestID)
 }
 
 // sendDirect hands a direct message, a whole immutable frame, to these sockets.
-// Any goroutine. t, if not nil, counts the sockets it reaches.
-func (h *Hub) sendDirect(refs []registry.Ref, from string, direct []byte, t *tally) {
+// Any goroutine. own is the loop it is called on, nil if none: like a publish, a
+// direct reaches sockets there at once, so that the two keep their order. t, if
+// not nil, counts the sockets reached.
+func (h *Hub) sendDirect(refs []registry.Ref, from string, direct []byte, own *Loop, t *tally) {
 	for _, ref := range refs {
-		h.loops[ref.Loop()].Post(func(l *Loop) {
+		task := func(l *Loop) {
 			n := 0
 			if s := l.session(ref); s != nil {
 				s.takeDirect(from, direct)
 				n = 1
 			}
 			t.add(n)
-		})
+		}
+		if l := h.loops[ref.Loop()]; l == own {
+			task(l)
+		} else {
+			l.Post(task)
+		}
 	}
 }
 

@@ -136,12 +136,14 @@ func (s *Session) unsubscribe(r *request) {
 		return
 	}
 	part := s.subs[i].part
+	if part != nil {
+		s.gather() // what was published while it was subscribed
+	}
 	if part == nil || part.Home != nil {
 		s.drop(i)
 		s.ack(r.RequestID)
 		return
 	}
-	s.gather()
 	id := slices.Clone(r.RequestID)
 	ref, home := s.ref(), s.loop.hub.loops[part.Channel.Home]
 	s.held = true
