@@ -564,8 +564,9 @@ func TestContractConfigFaults(t *testing.T) {
 			}
 		})
 	}
-	tooMany.Keys = tooMany.Keys[:50]
-	s := startServer(t, 1, nil, tooMany)
-	w := &world{server: s, app: tooMany}
-	w.enter(t, "key="+tooMany.Keys[49].ID)
+	most := *tooMany
+	most.Keys = tooMany.Keys[:50]
+	s := startServer(t, 1, nil, &most)
+	w := &world{server: s, app: &most}
+	w.enter(t, "key="+most.Keys[49].ID)
 }
