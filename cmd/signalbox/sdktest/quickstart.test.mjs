@@ -94,24 +94,32 @@ test('mint by POST /v1/tokens', async (t) => {
 
 test('a subscriber hears who is there, and all hear who comes', async (t) => {
   const alice = await connect(t, tokenURL(mint(key, 'alice', { peerMetadata: { name: 'Alice' } })));
-  await subscribe(alice, 'snapshot');
+  await subscribe(alice, 'hall');
   const alone = await alice.frames.next('presence');
-  assert.deepEqual([alone.channel, alone.joined, alone.left], ['snapshot', [], []]);
+  assert.deepEqual([alone.channel, alone.joined, alone.left], ['hall', [], []]);
+  const bob = await connect(t, tokenURL(mint(key, 'bob')));
+  await subscribe(bob, 'hall');
+  const { joined, left } = await bob.frames.next('presence');
+  assert.deepEqual([joined, left], [[{ peerId: 'alice', metadata: { name: 'Alice' } }], []]);
+  const delta = await alice.frames.next('presence');
+  assert.deepEqual([delta.joined, delta.left], [[{ peerId: 'bob' }], []]);
+  bob.socket.close();
+  const gone = await alice.frames.next('presence');
+  assert.deepEqual([gone.joined, gone.left], [[], [{ peerId: 'bob' }]]);
+});
 
-  const rounds = 20;
-  let later = 0;
-  for (let i = 1; i <= rounds; i += 1) {
-    const bob = await connect(t, tokenURL(mint(key, `bob-${i}`)));
-    const ack = await subscribe(bob, 'snapshot');
-    const { joined, left, turn } = await bob.frames.next('presence');
-    assert.equal(joined.length, i);
-    assert.deepEqual(joined.find((p) => p.peerId === 'alice'), { peerId: 'alice', metadata: { name: 'Alice' } });
-    assert.deepEqual(left, []);
-    if (turn > ack.turn) later += 1;
-    await alice.frames.next('presence', (f) => f.joined.some((p) => p.peerId === `bob-${i}`));
+test('the snapshot comes in a later turn than the ack', async (t) => {
+  // The server writes it some milliseconds later. When this machine is busy both may be read at once even so, when
+  // it is idle they may be read apart even if written together: five in a row are no accident.
+  let streak = 0;
+  for (let round = 1; streak < 5; round += 1) {
+    assert.ok(round <= 200, 'snapshots keep coming with their acks');
+    const client = await connect(t, tokenURL(mint(key, `peer-${round}`)));
+    const ack = await subscribe(client, 'turns');
+    const snapshot = await client.frames.next('presence');
+    streak = snapshot.turn > ack.turn ? streak + 1 : 0;
+    client.socket.terminate();
   }
-  // The server writes the snapshot later than the ack; a busy machine may now and then read both at once.
-  assert.ok(later > rounds / 2, `${later} of ${rounds} snapshots came in a later turn than their ack`);
 });
 
 test('data arrives byte for byte', async (t) => {
