@@ -30,7 +30,7 @@ var layers = []layer{
 	{"bench/sim", 4, false},
 	{"engine", 3, false},
 	{"engine/*", 2, true},
-	{"bench", 2, false},
+	{"bench", 5, false},
 	{"bench/*", 2, true},
 	{"protocol/*", 1, false},
 	{"protocol", 0, false},

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"signalbox/bench/client"
+	"signalbox/bench/floor"
+	"signalbox/bench/load"
+	"signalbox/bench/result"
+	"signalbox/bench/target"
+)
+
+// targetFlags say which server to measure.
+type targetFlags struct {
+	URL      string `name:"url" group:"target" placeholder:"URL" help:"A running server, ws://host:port (default: build and start one)."`
+	SKID     string `name:"sk-id" group:"target" placeholder:"ID" help:"Id of a secret key of that server's app; its patterns must allow all names."`
+	SKSecret string `name:"sk-secret" env:"BENCH_SK_SECRET" group:"target" placeholder:"SECRET" help:"Its secret."`
+	PID      int    `name:"pid" group:"target" placeholder:"PID" help:"Its process, if it runs here: CPU and memory are measured then."`
+
+	ServerBin   string   `group:"target" placeholder:"FILE" help:"Binary to start instead of building one."`
+	ServerFlags string   `group:"target" placeholder:"FLAGS" help:"Further flags of serve for the server that is started, in one argument."`
+	ServerEnv   []string `group:"target" placeholder:"NAME=VALUE" sep:"none" help:"Environment of the server that is started; may be repeated."`
+	Loops       int      `group:"target" placeholder:"N" default:"1" help:"Event loops of the server that is started, each on a core of its own (default: ${default})."`
+}
+
+// loadFlags say where the load comes from.
+type loadFlags struct {
+	Source      []netip.Addr  `group:"load" placeholder:"ADDR" help:"Addresses to connect from (default: all over 127.0.0.0/8 towards a server there, else the system's choice)."`
+	ClientLoops int           `group:"load" placeholder:"N" help:"Threads that carry the load; 0: one a core that the server leaves, at most two."`
+	Window      int           `group:"load" placeholder:"N" default:"64" help:"Connections that may be opening at a time (default: ${default})."`
+	Timeout     time.Duration `group:"load" placeholder:"D" default:"10m" help:"Time after which a scenario ends with what it has (default: ${default})."`
+}
+
+// outputFlags say where results go.
+type outputFlags struct {
+	JSON string `name:"json" group:"output" placeholder:"FILE" help:"Also write the raw results here."`
+}
+
+type commonFlags struct {
+	targetFlags `embed:""`
+	loadFlags   `embed:""`
+	outputFlags `embed:""`
+}
+
+// Validate is called by kong once the flags are parsed.
+func (c *commonFlags) Validate() error {
+	switch {
+	case c.URL != "" && (c.SKID == "" || c.SKSecret == ""):
+		return errors.New("--url needs --sk-id and --sk-secret")
+	case c.URL == "" && c.PID != 0:
+		return errors.New("--pid is for a server given with --url")
+	case c.Loops < 1:
+		return errors.New("--loops: at least 1")
+	case c.ClientLoops < 0:
+		return errors.New("--client-loops: at least 0")
+	case c.Window < 1:
+		return errors.New("--window: at least 1")
+	}
+	return nil
+}
+
+// harness is what every scenario runs with: clients, servers, a record.
+type harness struct {
+	flags       *commonFlags
+	std         *stdio
+	record      *result.Record
+	fleet       *client.Fleet
+	serverCores []int
+	targets     []*target.Target
+	rlimit      int
+}
+
+const maxClientLoops = 2
+
+// newHarness prepares a scenario: raises the descriptor limit, divides the
+// cores between server and clients, and starts the clients.
+func newHarness(scenario string, flags *commonFlags, std *stdio) (*harness, error) {
+	h := &harness{flags: flags, std: std, record: result.New(scenario, os.Args)}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, os.NewSyscallError("getrlimit", err)
+	}
+	limit.Cur = limit.Max
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, os.NewSyscallError("setrlimit", err)
+	}
+	h.rlimit = int(min(limit.Cur, 1<<30))
+	loops, err := h.divide()
+	if err != nil {
+		return nil, err
+	}
+	h.fleet, err = client.NewFleet(loops)
+	return h, err
+}
+
+// divide gives the server the last cores and the clients the others, if there
+// are enough, and returns the number of client loops.
+func (h *harness) divide() (loops int, err error) {
+	cores, err := target.Cores()
+	if err != nil {
+		return 0, err
+	}
+	loops = h.flags.ClientLoops
+	own := h.flags.URL == ""
+	if own && len(cores) > h.flags.Loops {
+		cut := len(cores) - h.flags.Loops
+		h.serverCores = cores[cut:]
+		cores = cores[:cut]
+		if err := target.PinSelf(cores); err != nil {
+			return 0, err
+		}
+	} else if own {
+		h.record.Note("server and clients share %d cores: CPU figures hold, rates are too low", len(cores))
+	}
+	if loops == 0 {
+		loops = min(len(cores), maxClientLoops)
+	}
+	return loops, nil
+}
+
+// close ends clients and servers.
+func (h *harness) close() error {
+	h.fleet.Close()
+	var err error
+	for _, t := range h.targets {
+		err = errors.Join(err, t.Close())
+	}
+	return err
+}
+
+// server returns the server under test, started if need be.
+func (h *harness) server(ctx context.Context, flags ...string) (*target.Target, error) {
+	f := h.flags
+	var t *target.Target
+	var err error
+	if f.URL != "" {
+		t, err = target.Running(f.URL, target.Key{ID: f.SKID, Secret: f.SKSecret}, f.PID)
+	} else {
+		t, err = target.StartOwn(ctx, target.Own{Bin: f.ServerBin, Loops: f.Loops, Cores: h.serverCores,
+			Flags: append(flags, strings.Fields(f.ServerFlags)...), Env: f.ServerEnv})
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.targets = append(h.targets, t)
+	return t, nil
+}
+
+// floor starts the floor, on the server's cores.
+func (h *harness) floor(ctx context.Context) (*target.Target, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	t, err := target.StartHub(ctx, floorName, target.Command{Args: []string{self, "floor"}, Cores: h.serverCores})
+	if err != nil {
+		return nil, err
+	}
+	h.targets = append(h.targets, t)
+	return t, nil
+}
+
+const floorName = "floor"
+
+// serverAndFloor returns the server under test and, unless it is not wanted,
+// the floor, last.
+func (h *harness) serverAndFloor(ctx context.Context, noFloor bool) ([]*target.Target, error) {
+	server, err := h.server(ctx)
+	if err != nil || noFloor {
+		return []*target.Target{server}, err
+	}
+	bare, err := h.floor(ctx)
+	return []*target.Target{server, bare}, err
+}
+
+// sources are the addresses to connect to a target from.
+func (h *harness) sources(t *target.Target) load.Sources {
+	return load.SourcesFor(t.Addr.Addr(), h.flags.Source)
+}
+
+// descriptorReserve is what a process needs beside its connections.
+const descriptorReserve = 100
+
+// fits tells whether n connections can be held at a time.
+func (h *harness) fits(n int) error {
+	if room := h.rlimit - descriptorReserve; n > room {
+		return fmt.Errorf("%d connections at a time are more than the %d that the limit of %d descriptors allows", n, room, h.rlimit)
+	}
+	return nil
+}
+
+// ramp is how connections are opened, with a line of progress.
+func (h *harness) ramp(what string, n int) (client.Ramp, *progress) {
+	p := newProgress(h.std.err, what, n)
+	return client.Ramp{Window: h.flags.Window, Progress: func(done int) { p.at(done, 0) }}, p
+}
+
+// settleLimit is how long a server is given to become idle.
+const settleLimit = 15 * time.Second
+
+// settle waits until the server has nothing left to do.
+func (h *harness) settle(ctx context.Context, t *target.Target) error {
+	if t.Process == nil {
+		return load.Sleep(ctx, time.Second)
+	}
+	return t.Process.Settle(ctx, settleLimit)
+}
+
+// drop closes all connections and waits until the server is done with that.
+func (h *harness) drop(ctx context.Context, t *target.Target) error {
+	h.fleet.Drop()
+	return h.settle(ctx, t)
+}
+
+// finish writes the record. err is what ended the scenario: if it was a signal
+// or the timeout, what there is so far is the result.
+func (h *harness) finish(err error) error {
+	h.record.Seconds = time.Since(h.record.Started).Seconds()
+	if fault := h.close(); fault != nil {
+		// The figures hold all the same.
+		h.record.Note("%s", fault)
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		h.record.Partial = true
+		if len(h.record.Rows) > 0 {
+			err = nil
+		}
+	}
+	if len(h.record.Rows) == 0 {
+		return err
+	}
+	err = errors.Join(err, h.record.Table(h.std.out))
+	if h.flags.JSON != "" {
+		err = errors.Join(err, h.record.Write(h.flags.JSON))
+	}
+	return err
+}
+
+// scenario runs body with a harness and writes what it has measured.
+func scenario(ctx context.Context, name string, flags *commonFlags, std *stdio, body func(context.Context, *harness) error) error {
+	h, err := newHarness(name, flags, std)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, flags.Timeout)
+	defer cancel()
+	return h.finish(body(ctx, h))
+}
+
+// floorCmd is the floor as a process of its own.
+type floorCmd struct{}
+
+// Run serves until the process is killed.
+func (floorCmd) Run(std *stdio) error {
+	s, err := floor.New()
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(std.out, "ws://%s\n", s.Addr()); err != nil {
+		return err
+	}
+	return s.Run()
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/sys/unix"
+)
+
+const description = "Puts load on a Signalbox server and measures what it costs: on one that runs " +
+	"(--url, --sk-id, --sk-secret), or on one of its own."
+
+// grammar is the command line: a field a scenario.
+type grammar struct {
+	Connect connectCmd `cmd:"" help:"Connects a second and server CPU a connect."`
+	Idle    idleCmd    `cmd:"" help:"Memory an idle connection holds, in user space and in the kernel."`
+	Fanout  fanoutCmd  `cmd:"" help:"Deliveries a second and server CPU a delivery, against the floor."`
+	Floor   floorCmd   `cmd:"" hidden:"" help:"Run the floor: a bare hub."`
+}
+
+// stdio is where a scenario writes: results to out, progress to err.
+type stdio struct{ out, err io.Writer }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	// Once the first signal has begun the orderly end, the next one ends us.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], &stdio{out: os.Stdout, err: os.Stderr}))
+}
+
+// run executes one command line and returns the exit status.
+func run(ctx context.Context, args []string, std *stdio) int {
+	var g grammar
+	parser, err := kong.New(&g,
+		kong.Name("bench"),
+		kong.Description(description),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Groups{"target": "Server under test:", "load": "Load:", "output": "Output:"},
+		kong.Writers(std.out, std.err),
+		kong.Bind(std),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		return fail(std, err)
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return fail(std, fmt.Errorf(`%w (see "bench --help")`, err))
+	}
+	if err := command.Run(); err != nil {
+		return fail(std, err)
+	}
+	return 0
+}
+
+// fail prints err and returns the exit status for it.
+func fail(std *stdio, err error) int {
+	fmt.Fprintf(std.err, "bench: error: %s\n", err)
+	return 1
+}

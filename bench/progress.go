@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// redrawEvery is the time between two states of the line on a terminal.
+	redrawEvery = 200 * time.Millisecond
+	// logEvery is the time between two lines where there is no terminal.
+	logEvery = 10 * time.Second
+)
+
+// progress tells on stderr how far work is: a line that is redrawn on a
+// terminal, a line now and then elsewhere. It is for one goroutine.
+type progress struct {
+	w        io.Writer
+	terminal bool
+	what     string
+	total    int
+	start    time.Time
+	shown    time.Time
+	width    int // of the line on the terminal
+}
+
+// newProgress tells of work of total steps; 0: unknown.
+func newProgress(w io.Writer, what string, total int) *progress {
+	p := &progress{w: w, what: what, total: total, start: time.Now()}
+	if f, ok := w.(*os.File); ok {
+		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+		p.terminal = err == nil
+	}
+	p.shown = p.start
+	return p
+}
+
+// at tells that done steps are done, errors of them with errors.
+func (p *progress) at(done, errors int) {
+	every := logEvery
+	if p.terminal {
+		every = redrawEvery
+	}
+	now := time.Now()
+	if now.Sub(p.shown) < every {
+		return
+	}
+	p.shown = now
+	line := p.line(done, errors, now.Sub(p.start))
+	if !p.terminal {
+		fmt.Fprintln(p.w, line)
+		return
+	}
+	fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", max(0, p.width-len(line))))
+	p.width = len(line)
+}
+
+func (p *progress) line(done, errors int, passed time.Duration) string {
+	rate := float64(done) / passed.Seconds()
+	if p.total == 0 {
+		return fmt.Sprintf("%s: %d done, %.0f/s, %d errors, %s", p.what, done, rate, errors, passed.Round(time.Second))
+	}
+	eta := "?"
+	if done > 0 {
+		left := time.Duration(float64(p.total-done) / rate * float64(time.Second))
+		eta = left.Round(time.Second).String()
+	}
+	return fmt.Sprintf("%s: %d of %d, %.0f/s, %d errors, ETA %s", p.what, done, p.total, rate, errors, eta)
+}
+
+// done clears the line.
+func (p *progress) done() {
+	if p.terminal && p.width > 0 {
+		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", p.width))
+		p.width = 0
+	}
+}

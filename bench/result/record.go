@@ -1,0 +1,175 @@
+package result
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Record is one run of a scenario: what was run, where, and what came out.
+type Record struct {
+	Scenario string            `json:"scenario"`
+	Command  []string          `json:"command"`
+	Started  time.Time         `json:"started"`
+	Seconds  float64           `json:"seconds"`
+	Machine  Machine           `json:"machine"`
+	Params   map[string]string `json:"params"`
+	Rows     []Row             `json:"rows"`
+	Notes    []string          `json:"notes,omitempty"`
+	Partial  bool              `json:"partial,omitempty"` // ended before it was done
+}
+
+// Machine is where and with what a scenario ran.
+type Machine struct {
+	Commit string `json:"commit"` // "" outside of a repository
+	Go     string `json:"go"`
+	Kernel string `json:"kernel"`
+	CPU    string `json:"cpu"`
+	Cores  int    `json:"cores"`
+}
+
+// Row is what was measured under one set of conditions.
+type Row struct {
+	Labels  []Label  `json:"labels"`
+	Figures []Figure `json:"figures"`
+}
+
+// Label is one condition.
+type Label struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Figure is one measured value.
+type Figure struct {
+	Name  string  `json:"name"`
+	Unit  string  `json:"unit"` // "" for counts and ratios
+	Value float64 `json:"value"`
+}
+
+// Label adds a condition and returns the row.
+func (r Row) Label(name string, value any) Row {
+	r.Labels = append(slices.Clip(r.Labels), Label{name, fmt.Sprint(value)})
+	return r
+}
+
+// Figure adds a measured value and returns the row.
+func (r Row) Figure(name, unit string, value float64) Row {
+	r.Figures = append(slices.Clip(r.Figures), Figure{name, unit, value})
+	return r
+}
+
+// Value returns a figure by name.
+func (r Row) Value(name string) (float64, bool) {
+	for _, f := range r.Figures {
+		if f.Name == name {
+			return f.Value, true
+		}
+	}
+	return 0, false
+}
+
+// Text returns a label by name, "" if there is none.
+func (r Row) Text(name string) string {
+	for _, l := range r.Labels {
+		if l.Name == name {
+			return l.Value
+		}
+	}
+	return ""
+}
+
+// New begins a record. Secrets in the command line are left out.
+func New(scenario string, command []string) *Record {
+	return &Record{Scenario: scenario, Command: redact(command), Started: time.Now().UTC(), Machine: here(), Params: make(map[string]string)}
+}
+
+// redact replaces the values of secret flags.
+func redact(command []string) []string {
+	shown := slices.Clone(command)
+	for i, arg := range shown {
+		switch name, _, assigned := strings.Cut(arg, "="); {
+		case name != "--sk-secret":
+		case assigned:
+			shown[i] = name + "=…"
+		case i+1 < len(shown):
+			shown[i+1] = "…"
+		}
+	}
+	return shown
+}
+
+func here() Machine {
+	m := Machine{Go: runtime.Version(), Cores: runtime.NumCPU(), CPU: cpuModel()}
+	if out, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output(); err == nil {
+		m.Commit = strings.TrimSpace(string(out))
+	}
+	var name unix.Utsname
+	if unix.Uname(&name) == nil {
+		m.Kernel = unix.ByteSliceToString(name.Release[:])
+	}
+	return m
+}
+
+func cpuModel() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	for line := range bytes.Lines(text) {
+		if name, value, ok := strings.Cut(string(line), ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+// Add appends a row.
+func (r *Record) Add(row Row) { r.Rows = append(r.Rows, row) }
+
+// Note adds a remark that belongs to the figures.
+func (r *Record) Note(format string, args ...any) {
+	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+}
+
+// Write writes the record as JSON, replacing the file at once. Directories on
+// the way are made.
+func (r *Record) Write(path string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	temp := path + ".new"
+	if err := os.WriteFile(temp, append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}
+
+// Read reads a record.
+func Read(path string) (*Record, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &Record{}
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if r.Scenario == "" {
+		return nil, fmt.Errorf("%s: no record of a scenario", path)
+	}
+	return r, nil
+}

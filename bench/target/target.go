@@ -1,0 +1,184 @@
+package target
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Target is a server under test.
+type Target struct {
+	Name    string
+	Addr    netip.AddrPort
+	Dialect Dialect
+	Process *Process // nil if it cannot be measured
+	Admin   string   // address of the admin listener, "" if unknown
+	dir     string   // files of a server of ours
+}
+
+// Signalbox returns the dialect of a target that is this project's server.
+func (t *Target) Signalbox() *Signalbox {
+	s, _ := t.Dialect.(*Signalbox)
+	return s
+}
+
+// Close stops the server if it is ours.
+func (t *Target) Close() error {
+	var err error
+	if t.Process != nil {
+		err = t.Process.Stop()
+	}
+	if t.dir != "" {
+		_ = os.RemoveAll(t.dir)
+	}
+	return err
+}
+
+// Running describes a server that somebody else has started. pid is 0 if it
+// cannot be measured.
+func Running(rawURL string, key Key, pid int) (*Target, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("--url: %w", err)
+	}
+	if u.Scheme != "ws" {
+		return nil, fmt.Errorf("--url: the scheme is %q, it must be ws: put the load on the server, not on the proxy before it", u.Scheme)
+	}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+	}
+	addr, err := resolve(net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return nil, fmt.Errorf("--url: %w", err)
+	}
+	path := u.Path
+	if path == "" || path == "/" {
+		path = "/v1"
+	}
+	t := &Target{Name: "signalbox", Addr: addr, Dialect: &Signalbox{Host: u.Host, Path: path, Key: key}}
+	if pid != 0 {
+		t.Process, err = Attach(pid)
+	}
+	return t, err
+}
+
+func resolve(hostPort string) (netip.AddrPort, error) {
+	tcp, err := net.ResolveTCPAddr("tcp", hostPort)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	addr := tcp.AddrPort()
+	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), nil
+}
+
+// Own says how to start the server from this module.
+type Own struct {
+	Bin    string   // the binary; built if empty
+	Listen string   // 127.0.0.1:0 if empty
+	Loops  int      // event loops
+	Cores  []int    // to pin it to
+	Flags  []string // further flags of serve
+	Env    []string
+}
+
+const appsTemplate = `apps:
+  - id: app_bench
+    plan: {name: BENCH, maxConcurrentConnections: 0, maxMessagesPerPeriod: 0, overagesAllowed: false, overagesEnabled: false}
+    keys:
+      - {id: %s, secret: %s, channelPatterns: ["**"], actions: [publish, subscribe, presence, send]}
+`
+
+// StartOwn builds and starts the server from this module.
+func StartOwn(ctx context.Context, own Own) (t *Target, err error) {
+	dir, err := os.MkdirTemp("", "signalbox-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(dir)
+		}
+	}()
+	if own.Bin == "" {
+		own.Bin = filepath.Join(dir, "signalbox")
+		if err := Build(ctx, own.Bin, "signalbox/cmd/signalbox"); err != nil {
+			return nil, err
+		}
+	}
+	if own.Listen == "" {
+		own.Listen = "127.0.0.1:0"
+	}
+	key := newKey()
+	apps := filepath.Join(dir, "apps.yaml")
+	if err := os.WriteFile(apps, fmt.Appendf(nil, appsTemplate, key.ID, key.Secret), 0o600); err != nil {
+		return nil, err
+	}
+	t = &Target{Name: "signalbox", dir: dir}
+	args := []string{own.Bin, "serve", "--listen", own.Listen, "--admin-listen", "127.0.0.1:0", "--apps", apps,
+		"--data-dir", filepath.Join(dir, "data"), "--log-format", "json", "--loops", strconv.Itoa(own.Loops), "--message-rate", "0"}
+	p, addr, err := Start(ctx, Command{Args: append(args, own.Flags...), Env: own.Env, Cores: own.Cores, Ready: t.listening})
+	if err != nil {
+		return nil, err
+	}
+	t.Process = p
+	if t.Addr, err = netip.ParseAddrPort(addr); err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("the server listens on %q: %w", addr, err)
+	}
+	t.Dialect = &Signalbox{Host: addr, Path: "/v1", Key: key}
+	return t, nil
+}
+
+// listening looks for the server's log entry that tells its addresses.
+func (t *Target) listening(line string) (addr string, ok bool) {
+	var entry struct{ Msg, Addr, Admin string }
+	if json.Unmarshal([]byte(line), &entry) != nil || entry.Msg != "listening" {
+		return "", false
+	}
+	t.Admin = entry.Admin
+	return entry.Addr, true
+}
+
+// Build compiles a command of this module.
+func Build(ctx context.Context, bin, pkg string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", bin, pkg)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w: %s", pkg, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// StartHub starts a server that speaks the hub's dialect: the command prints
+// one line with the URL it listens on, ws://host:port, and serves until it is
+// told to end.
+func StartHub(ctx context.Context, name string, c Command) (*Target, error) {
+	c.Ready = hubAddr
+	p, addr, err := Start(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	t := &Target{Name: name, Process: p, Dialect: &Hub{Host: addr}}
+	if t.Addr, err = resolve(addr); err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("%s listens on %q: %w", name, addr, err)
+	}
+	return t, nil
+}
+
+// hubAddr returns the address in a line that is a ws URL.
+func hubAddr(line string) (addr string, ok bool) {
+	u, err := url.Parse(strings.TrimSpace(line))
+	if err != nil || u.Scheme != "ws" || u.Port() == "" {
+		return "", false
+	}
+	return u.Host, true
+}
