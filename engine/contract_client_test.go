@@ -111,16 +111,19 @@ func upgradeHead(target string, headers ...string) string {
 // write sends the bytes as they stand, in one write.
 func (c *client) write(b string) {
 	c.t.Helper()
-	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(c.conn, b); err != nil {
+	if err := c.writeErr(b); err != nil {
 		c.t.Fatalf("write: %v", err)
 	}
 }
 
 // writeSome sends what the server will take: it may close at any byte.
-func (c *client) writeSome(b string) {
-	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
-	_, _ = io.WriteString(c.conn, b)
+func (c *client) writeSome(b string) { _ = c.writeErr(b) }
+
+// writeErr is write for any goroutine.
+func (c *client) writeErr(b string) error {
+	_ = c.conn.SetWriteDeadline(time.Now().Add(c.patience))
+	_, err := io.WriteString(c.conn, b)
+	return err
 }
 
 // response reads one HTTP response head; its body follows on the connection.
@@ -205,8 +208,7 @@ func (c *client) readFor(d time.Duration) (ws.OpCode, []byte, error) {
 		if h.OpCode != ws.OpPing || c.pings {
 			return h.OpCode, payload, nil
 		}
-		_ = c.conn.SetWriteDeadline(time.Now().Add(c.patience))
-		if _, err := io.WriteString(c.conn, masked(ws.NewPongFrame(payload))); err != nil {
+		if err := c.writeErr(masked(ws.NewPongFrame(payload))); err != nil {
 			return 0, nil, err
 		}
 	}

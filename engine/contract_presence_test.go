@@ -268,7 +268,7 @@ func stormRounds(c *client, rounds int) error {
 			segments = []string{strings.Join(steps, "")}
 		}
 		for _, s := range segments {
-			if _, err := c.conn.Write([]byte(s)); err != nil {
+			if err := c.writeErr(s); err != nil {
 				return err
 			}
 		}
