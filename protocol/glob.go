@@ -16,6 +16,7 @@ type Glob struct {
 	source string // as given
 	prefix string // unescaped text before the first wildcard
 	rest   string // source from the first wildcard on; empty: none
+	suffix string // text behind the last wildcard, empty if it holds an escape
 }
 
 // CompileGlob makes a Glob; every string is a valid one.
@@ -24,7 +25,12 @@ func CompileGlob(pattern string) Glob {
 		return Glob{source: pattern, prefix: pattern}
 	}
 	wild := firstWildcard(pattern)
-	return Glob{source: pattern, prefix: unescapeGlob(pattern[:wild]), rest: pattern[wild:]}
+	g := Glob{source: pattern, prefix: unescapeGlob(pattern[:wild]), rest: pattern[wild:]}
+	if tail := pattern[strings.LastIndexByte(pattern, '*')+1:]; wild < len(pattern) && strings.IndexByte(tail, '\\') < 0 &&
+		strings.IndexByte(g.rest, '\\') < 0 {
+		g.suffix = tail
+	}
+	return g
 }
 
 // firstWildcard is the index of the first unescaped '*', or the length.
@@ -99,6 +105,11 @@ func matchGlob[T string | []byte](g Glob, name T) (ok bool, steps int) {
 	}
 	if g.rest == "" {
 		return len(name) == len(g.prefix), 0
+	}
+	// What most patterns that do not match fail by is cheaper to look at first
+	// than to find out step by step.
+	if k := len(name) - len(g.suffix); k < len(g.prefix) || string(name[k:]) != g.suffix {
+		return false, 0
 	}
 	m := matcher[T]{pattern: g.rest, name: name, n: len(g.prefix)}
 	return m.run()

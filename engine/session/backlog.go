@@ -55,6 +55,32 @@ func (b *backlog) forget(p *registry.Part) {
 	}
 }
 
+// count returns how often the channel's snapshot is queued.
+func (b *backlog) count(p *registry.Part) (n int) {
+	for _, q := range b.queue {
+		if q.part == p {
+			n++
+		}
+	}
+	return n
+}
+
+// repeat queues the channel's snapshot once more, if it is queued: the client
+// has asked again. If it is queued twice, the second moves behind what has come.
+func (b *backlog) repeat(p *registry.Part) {
+	if b == nil || b.count(p) == 0 {
+		return
+	}
+	if b.count(p) > 1 {
+		i := len(b.queue) - 1
+		for b.queue[i].part != p {
+			i--
+		}
+		b.queue = slices.Delete(b.queue, i, i+1)
+	}
+	b.queue = append(b.queue, queued{part: p})
+}
+
 // next takes at most n bytes off the snapshot, all of one frame.
 func (b *backlog) next(n int) []byte {
 	f := b.frames[0]
@@ -141,12 +167,13 @@ func (s *Session) advance() {
 	s.stream = nil
 	for i, q := range b.queue {
 		if q.part == nil {
+			b.size -= len(q.bytes)
 			s.write(q.bytes)
-		} else if s.tellRoster(q.part); s.stream != nil {
-			s.stream.queue = append(s.stream.queue, b.queue[i+1:]...)
-			for _, q := range b.queue[i+1:] {
-				s.stream.size += len(q.bytes)
-			}
+			continue
+		}
+		rest := backlog{queue: b.queue[i+1:]}
+		if s.tellRoster(q.part, rest.count(q.part) > 0); s.stream != nil {
+			s.stream.queue, s.stream.size = rest.queue, b.size
 			return
 		}
 	}

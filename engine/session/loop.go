@@ -1,6 +1,8 @@
 package session
 
 import (
+	"sync/atomic"
+
 	"signalbox/engine/registry"
 	"signalbox/protocol"
 )
@@ -21,7 +23,8 @@ type Loop struct {
 	waker Waker
 
 	// Any goroutine.
-	inbox inbox
+	inbox   inbox
+	inbound atomic.Int64 // bytes of messages in the inbox
 
 	// Loop-owned.
 	now       int64 // ms of the hub's clock, as of the last Begin or Turn

@@ -225,7 +225,11 @@ func roster(p *registry.Part) presence.Lister {
 // because clients may read the two in one go and lose the second.
 func (s *Session) awaitSnapshot(u *subscription) {
 	sub := &u.part.Subs[u.index]
-	if sub.Flags&registry.FlagPresence == 0 || sub.Flags&registry.FlagAwait != 0 {
+	switch {
+	case sub.Flags&registry.FlagPresence == 0:
+		return
+	case sub.Flags&registry.FlagAwait != 0:
+		s.stream.repeat(u.part)
 		return
 	}
 	sub.Flags |= registry.FlagAwait
@@ -257,22 +261,24 @@ func (s *Session) snapshot(p *registry.Part) {
 	}
 	switch b := s.stream; {
 	case b == nil:
-		s.tellRoster(p)
-	case !slices.ContainsFunc(b.queue, func(q queued) bool { return q.part == p }):
+		s.tellRoster(p, false)
+	case b.count(p) == 0:
 		b.queue = append(b.queue, queued{part: p})
 	}
 }
 
-// tellRoster sends the awaited roster of the channel as it is now.
-func (s *Session) tellRoster(p *registry.Part) {
+// tellRoster sends the awaited roster of the channel as it is now. again says
+// that it stays awaited, for one more.
+func (s *Session) tellRoster(p *registry.Part, again bool) {
 	i := s.place(p)
 	if i < 0 || p.Subs[i].Flags&registry.FlagAwait == 0 {
 		return // unsubscribed meanwhile
 	}
-	sub := &p.Subs[i]
-	sub.Flags &^= registry.FlagAwait
-	sub.Since = p.Seq
-	s.await--
+	if sub := &p.Subs[i]; !again {
+		sub.Flags &^= registry.FlagAwait
+		sub.Since = p.Seq
+		s.await--
+	}
 	s.putSnapshot(p)
 }
 

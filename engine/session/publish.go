@@ -52,6 +52,7 @@ func (s *Session) publish(r *request) {
 		m.plain, m.meta = l.encode(ch, name, s.id.PeerID, s.id.PeerMetadata, r.Data, s.app.Space.Wild() != 0)
 		if others := to &^ (1 << l.index); others != 0 {
 			l.hub.fanOut(m.clone(), others, nil)
+			defer s.giveWay(others)
 		}
 		if to.Has(l.index) {
 			l.deliverAll(&m)
@@ -95,8 +96,53 @@ func (m *publication) clone() *publication {
 // fanOut hands the publication to the loops. Any goroutine. t, if not nil,
 // counts the sockets it goes to.
 func (h *Hub) fanOut(m *publication, to registry.Loops, t *tally) {
-	task := func(l *Loop) { t.add(l.deliverAll(m)) }
-	to.Each(func(i int) { h.loops[i].Post(task) })
+	size := int64(len(m.plain) + len(m.meta))
+	task := func(l *Loop) {
+		l.inbound.Add(-size)
+		t.add(l.deliverAll(m))
+	}
+	to.Each(func(i int) {
+		h.loops[i].inbound.Add(size)
+		h.loops[i].Post(task)
+	})
+}
+
+const (
+	// maxInbound is how many bytes of messages may wait in a loop's inbox before
+	// those who send there have to wait, and
+	// crowdedPause how long they wait before they look again, in ms.
+	maxInbound   = 32 << 20
+	crowdedPause = 2
+)
+
+// giveWay holds the session while one of the loops it sends to is behind: what
+// TCP does for a client whose own loop is busy, this does for one whose messages
+// another loop has to deliver.
+func (s *Session) giveWay(to registry.Loops) {
+	if !s.open || s.held || !s.loop.hub.crowded(to) {
+		return
+	}
+	s.held = true
+	s.waitWhileCrowded(to)
+}
+
+func (s *Session) waitWhileCrowded(to registry.Loops) {
+	ref := s.ref()
+	s.loop.at(s.loop.now+crowdedPause, func(l *Loop) {
+		switch s := l.session(ref); {
+		case s == nil:
+		case l.hub.crowded(to):
+			s.waitWhileCrowded(to)
+		default:
+			s.release()
+		}
+	})
+}
+
+// crowded reports whether one of the loops has too much to deliver.
+func (h *Hub) crowded(to registry.Loops) (yes bool) {
+	to.Each(func(i int) { yes = yes || h.loops[i].inbound.Load() > maxInbound })
+	return yes
 }
 
 // deliverAll gives the publication to the loop's subscribers, by name and by
@@ -206,6 +252,9 @@ func (s *Session) direct(r *request) {
 	text := protocol.AppendDirect(nil, s.id.PeerID, s.id.PeerMetadata, r.Data)
 	h.sendDirect(refs, s.id.PeerID, frame.AppendFrame(nil, frame.OpText, text), s.loop, nil)
 	s.ack(r.RequestID)
+	for _, ref := range refs {
+		s.giveWay(1 << ref.Loop())
+	}
 }
 
 // sendDirect hands a direct message, a whole immutable frame, to these sockets.
@@ -214,7 +263,10 @@ func (s *Session) direct(r *request) {
 // not nil, counts the sockets reached.
 func (h *Hub) sendDirect(refs []registry.Ref, from string, direct []byte, own *Loop, t *tally) {
 	for _, ref := range refs {
+		target := h.loops[ref.Loop()]
+		target.inbound.Add(int64(len(direct)))
 		task := func(l *Loop) {
+			l.inbound.Add(-int64(len(direct)))
 			n := 0
 			if s := l.session(ref); s != nil {
 				s.takeDirect(from, direct)
@@ -222,10 +274,10 @@ func (h *Hub) sendDirect(refs []registry.Ref, from string, direct []byte, own *L
 			}
 			t.add(n)
 		}
-		if l := h.loops[ref.Loop()]; l == own {
-			task(l)
+		if target == own {
+			task(target)
 		} else {
-			l.Post(task)
+			target.Post(task)
 		}
 	}
 }
