@@ -38,7 +38,7 @@ export function app(keys, { plan = {}, ...fields } = {}) {
   };
 }
 
-/** A token as jsonwebtoken signs it: sub is the peerId, expiresIn in seconds, claims as the contract names them. */
+/** A token as jsonwebtoken signs it: sub is the peerId, expiresIn in seconds, claims as the protocol names them. */
 export function mint(key, sub, { expiresIn = 600, ...claims } = {}) {
   return jwt.sign(claims, key.secret, { algorithm: 'HS256', keyid: key.id, subject: sub, expiresIn });
 }
