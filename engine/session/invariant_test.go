@@ -1,0 +1,202 @@
+package session
+
+import (
+	"maps"
+
+	"signalbox/engine/presence"
+	"signalbox/engine/registry"
+)
+
+// checkLoop holds a loop at the end of a turn against its invariants.
+func (w *world) checkLoop(l *simLoop) {
+	parts := map[*registry.Part]int{}
+	open := 0
+	for slot, s := range l.sessions {
+		if s == nil {
+			if l.due[slot] != 0 {
+				w.fault("loop %d: slot %d is free and due", l.index, slot)
+			}
+			continue
+		}
+		open++
+		if s.open && l.due[slot] == 0 {
+			w.fault("loop %d: slot %d is never due", l.index, slot)
+		}
+		w.checkSubs(l, s, parts)
+	}
+	if open != l.open || open+len(l.free) != len(l.sessions) {
+		w.fault("loop %d: %d sessions, %d counted, %d free of %d", l.index, open, l.open, len(l.free), len(l.sessions))
+	}
+	if len(l.gone) > 0 || len(l.corked) > 0 {
+		w.fault("loop %d: %d gone and %d corked sessions after the turn", l.index, len(l.gone), len(l.corked))
+	}
+	w.checkParts(l, parts)
+}
+
+// checkSubs holds a session's subscriptions against the parts and groups they
+// point into, and counts them by part.
+func (w *world) checkSubs(l *simLoop, s *Session, parts map[*registry.Part]int) {
+	awaits := 0
+	for _, u := range s.subs {
+		if u.group != nil {
+			if got := u.group.Subs[u.index].Slot; got != s.slot {
+				w.fault("loop %d: slot %d is at %d of %s, where %d is", l.index, s.slot, u.index, u.group.Glob, got)
+			}
+			continue
+		}
+		sub := u.part.Subs[u.index]
+		if sub.Slot != s.slot {
+			w.fault("loop %d: slot %d is at %d of %s, where %d is", l.index, s.slot, u.index, u.part.Name, sub.Slot)
+		}
+		if got, want := sub.Flags&registry.FlagMeta != 0, u.meta || s.wildMeta(u.part.Name) > 0; got != want || u.wildMeta != s.wildMeta(u.part.Name) {
+			w.fault("loop %d: slot %d in %s: metadata flag %v, want %v, counted %d", l.index, s.slot, u.part.Name, got, want, u.wildMeta)
+		}
+		if sub.Flags&registry.FlagAwait != 0 {
+			awaits++
+		}
+		parts[u.part]++
+	}
+	if int(s.await) != awaits {
+		w.fault("loop %d: slot %d awaits %d snapshots, flagged %d", l.index, s.slot, s.await, awaits)
+	}
+}
+
+// checkParts holds the parts of a loop against its lists of them.
+func (w *world) checkParts(l *simLoop, parts map[*registry.Part]int) {
+	deltas := 0
+	for p, n := range parts {
+		if len(p.Subs) != n {
+			w.fault("loop %d: %s has %d subscribers, %d know it", l.index, p.Name, len(p.Subs), n)
+		}
+		watched := false
+		for i := range p.Subs {
+			watched = watched || p.Subs[i].Flags&registry.FlagPresence != 0
+		}
+		if watched != p.Watched() {
+			w.fault("loop %d: %s watched %v, want %v", l.index, p.Name, p.Watched(), watched)
+		}
+		if watched && p.Home == nil && p.Replica == nil {
+			w.fault("loop %d: %s is watched and has no roster", l.index, p.Name)
+		}
+		if !watched && p.Deltas.Len() > 0 {
+			w.fault("loop %d: %s has deltas for nobody", l.index, p.Name)
+		}
+		if !p.Channel.Loops().Has(l.index) || p.Channel.Part(l.index) != p {
+			w.fault("loop %d: %s does not know of the loop", l.index, p.Name)
+		}
+		deltas += p.Deltas.Len()
+	}
+	untold := 0
+	for _, list := range l.untold {
+		untold += len(list)
+	}
+	if untold != deltas {
+		w.fault("loop %d: %d untold, %d deltas", l.index, untold, deltas)
+	}
+	dirty := map[*registry.Part]bool{}
+	for _, p := range l.dirty.parts[l.dirty.head:] {
+		if p.Out == nil || dirty[p] {
+			w.fault("loop %d: %s is in the dirty list twice or without need", l.index, p.Name)
+		}
+		dirty[p] = true
+	}
+	for p := range parts {
+		if p.Out != nil && !dirty[p] {
+			w.fault("loop %d: %s has frames pending and is not dirty", l.index, p.Name)
+		}
+	}
+	if (l.dirty.len() > 0 || l.inbox.waiting.Load()) && !w.kind.parallel && !l.up.Load() {
+		w.fault("loop %d: has work and no turn to come", l.index)
+	}
+}
+
+// checkRosters holds the rosters of a channel at rest against the model.
+func (w *world) checkRosters(name string) {
+	want := w.members(name)
+	for i, c := range w.crowd {
+		if c.session.find([]byte(name)) >= 0 {
+			want[w.crowdPeer(i)] = true
+		}
+	}
+	ch := w.hub.App("app_one").Space.Find(name)
+	if ch == nil {
+		if len(want) > 0 {
+			w.fault("%s is gone with %d members", name, len(want))
+		}
+		return
+	}
+	home := ch.Part(ch.Home).Home
+	if home == nil {
+		w.fault("%s has no home at rest", name)
+		return
+	}
+	at := listed(home)
+	for peer := range at {
+		if !want[peer] {
+			w.fault("%s: %s is in the roster", name, peer)
+		}
+	}
+	if len(at) != len(want) || ch.Peers() != len(want) {
+		w.fault("%s: %d in the roster, %d counted, want %d", name, len(at), ch.Peers(), len(want))
+	}
+	for i := range w.loops {
+		p := ch.Part(i)
+		if p == nil || !registry.Loops(home.Replicas).Has(i) {
+			continue
+		}
+		if p.Replica == nil {
+			w.fault("%s: loop %d is told and keeps no replica", name, i)
+		} else if got := listed(p.Replica); !maps.Equal(got, at) {
+			w.fault("%s: loop %d has %v, home %v", name, i, got, at)
+		}
+	}
+	for i := range w.loops {
+		if p := ch.Part(i); p != nil && p.Watched() && i != ch.Home && !registry.Loops(home.Replicas).Has(i) {
+			w.fault("%s: loop %d watches and is not told", name, i)
+		}
+	}
+}
+
+func listed(l presence.Lister) map[string]string {
+	m := map[string]string{}
+	l.Each(func(id, meta string) { m[id] = meta })
+	return m
+}
+
+// checkEmpty reports what is left in a world that everybody has left.
+func (w *world) checkEmpty() {
+	space := w.hub.App("app_one").Space
+	for _, name := range w.names {
+		if space.Find(name) != nil {
+			w.fault("channel %s is left", name)
+		}
+	}
+	for _, peer := range w.peers {
+		if n := len(space.Sockets([]byte(peer))); n > 0 {
+			w.fault("%d sockets of %s are left", n, peer)
+		}
+	}
+	if space.Wild() != 0 {
+		w.fault("wildcard interest is left: %b", space.Wild())
+	}
+	if n := w.hub.App("app_one").Quota.Usage(w.hub.start).ConcurrentNow; n != 0 {
+		w.fault("%d connections are counted", n)
+	}
+	for _, c := range w.clients {
+		if s := c.session; s != nil && s.loop.session(s.ref()) == s {
+			w.fault("%s is left: over %v, held %v, lost %v, %d bytes unread", c.name, c.over, s.held, s.lost, len(c.unread))
+		}
+	}
+	for _, l := range w.loops {
+		left := l.open + l.dirty.len() + len(l.untold) + len(l.inbox.tasks) + len(l.timers.queue) - 1 // the sweep
+		for _, wild := range l.wild {
+			for _, name := range w.names {
+				wild.Match(name, func(*registry.Group) { left++ })
+			}
+		}
+		if left != 0 {
+			w.fault("loop %d: %d sessions, %d dirty, %d untold, %d timers, or a pattern left",
+				l.index, l.open, l.dirty.len(), len(l.untold), len(l.timers.queue))
+		}
+	}
+}

@@ -1,0 +1,395 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// world is a hub whose loops, connections and clients are simulated, and the
+// model of what its clients may see.
+//
+// It runs in one of two ways. Driven by step, everything happens on one
+// goroutine in an order that its seed decides. Driven by goroutines, each loop
+// has its own, and the lock guards the model.
+type world struct {
+	t      *testing.T
+	random *rand.Rand
+	hub    *Hub
+	loops  []*simLoop
+	kind   kind
+
+	mu sync.Mutex
+	// Guarded by mu if parallel.
+	clients []*client
+	peers   []string
+	names   []string // channels
+	globs   []string
+	posts   []*post
+	crowd   []*wire
+	ids     int
+	traces  []string
+	faults  int
+}
+
+// kind is what a world is like.
+type kind struct {
+	loops    int
+	parallel bool
+	pad      int // the longest data, in bytes
+	// A crowd of bystanders in every channel: so many sockets, of so many
+	// peers, with metadata of so many bytes.
+	crowd, crowdPeers, crowdMeta int
+}
+
+// simLoop is a loop with its waker.
+type simLoop struct {
+	*Loop
+	flag
+	// Of a parallel world: what the loop's goroutine has to do.
+	wakeC    chan struct{}
+	commandC chan func()
+}
+
+// bell is the Waker of a loop with a goroutine.
+type bell chan struct{}
+
+func (b bell) Wake() {
+	select {
+	case b <- struct{}{}:
+	default:
+	}
+}
+
+func (b bell) WakeFair() { b.Wake() }
+
+func newWorld(t *testing.T, seed uint64, k kind) *world {
+	limits := testLimits()
+	limits.MaxMessageSize += k.pad
+	w := &world{
+		t: t, random: rand.New(rand.NewPCG(seed, 1)), hub: testHub(t, k.loops, limits), kind: k,
+		peers: []string{"ann", "bob", "cat", "dan", "eve"},
+		names: []string{"a/1", "a/2", "b/1"},
+		globs: []string{"a/*", "**", "b/*"},
+	}
+	for i := range k.loops {
+		l := &simLoop{Loop: w.hub.Loop(i), wakeC: make(chan struct{}, 1), commandC: make(chan func(), 16)}
+		w.loops = append(w.loops, l)
+		if k.parallel {
+			l.Bind(bell(l.wakeC))
+		} else {
+			l.Bind(&l.flag)
+		}
+	}
+	return w
+}
+
+// locked runs f with the model to itself.
+func (w *world) locked(f func()) {
+	if w.kind.parallel {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+	}
+	f()
+}
+
+// on runs f on the loop's goroutine: now, if there is only one.
+func (w *world) on(l *simLoop, f func()) {
+	if w.kind.parallel {
+		l.Post(func(*Loop) { f() })
+		return
+	}
+	f()
+}
+
+func (w *world) id() string {
+	w.ids++
+	return fmt.Sprintf("r%d", w.ids)
+}
+
+const maxTraces = 400
+
+func (w *world) trace(format string, args ...any) {
+	if len(w.traces) == 2*maxTraces {
+		w.traces = append(w.traces[:0], w.traces[maxTraces:]...)
+	}
+	w.traces = append(w.traces, fmt.Sprintf(format, args...))
+}
+
+func (w *world) fault(format string, args ...any) {
+	w.trace("FAULT "+format, args...)
+	if w.faults++; w.faults <= 5 {
+		w.t.Errorf(format, args...)
+	}
+}
+
+// tell prints the last steps of a run that went wrong.
+func (w *world) tell() {
+	if w.faults > 0 {
+		w.t.Logf("the last steps:\n%s", strings.Join(w.traces[max(0, len(w.traces)-120):], "\n"))
+	}
+}
+
+// gather fills the channels with the crowd.
+func (w *world) gather() {
+	for i := range w.kind.crowd {
+		l := w.loops[i%len(w.loops)]
+		meta := ""
+		if w.kind.crowdMeta > 0 {
+			meta = fmt.Sprintf(`{"pad":%q}`, strings.Repeat("y", w.kind.crowdMeta))
+		}
+		c := &wire{deaf: true}
+		c.session = l.Open(c, identify(w.t, w.hub.Keys(), w.crowdPeer(i), meta, all, 86400), nil)
+		w.crowd = append(w.crowd, c)
+		w.mingle(i, true)
+	}
+}
+
+func (w *world) crowdPeer(i int) string { return fmt.Sprintf("crowd%d", i%w.kind.crowdPeers) }
+
+// mingle has one of the crowd subscribe to everything, or to all but the first
+// channel.
+func (w *world) mingle(i int, in bool) {
+	var b []byte
+	for k, name := range w.names {
+		verb := "subscribe"
+		if k == 0 && !in {
+			verb = "unsubscribe"
+		}
+		b = append(b, clientFrame(1, fmt.Appendf(nil, `{"type":%q,"channel":%q}`, verb, name))...)
+	}
+	w.crowd[i].feed(b)
+}
+
+// permissions are the sets of permissions that clients have.
+var permissions = [][]string{all, all, all, {"publish", "subscribe", "send"}}
+
+// arrive connects a client, of a random peer and kind.
+func (w *world) arrive(r *rand.Rand) {
+	peer := w.peers[r.IntN(len(w.peers))]
+	meta := ""
+	if r.IntN(2) == 0 {
+		meta = fmt.Sprintf(`{"n":%d}`, len(w.clients))
+	}
+	conn := &wire{}
+	switch r.IntN(8) {
+	case 0:
+		conn.slow = true
+	case 1:
+		conn.breaks = 2 + r.IntN(30)
+	}
+	w.connect(fmt.Sprintf("%s%d", peer, len(w.clients)), peer, meta, permissions[r.IntN(len(permissions))], conn)
+}
+
+// act has the client do something.
+func (w *world) act(c *client, r *rand.Rand) {
+	if c.gone || !c.welcomed {
+		return
+	}
+	name := w.names[r.IntN(len(w.names))]
+	if r.IntN(6) == 0 {
+		name = w.globs[r.IntN(len(w.globs))]
+	}
+	channel := w.names[r.IntN(len(w.names))]
+	switch n := r.IntN(100); {
+	case n < 28:
+		c.subscribe(name, r.IntN(3) == 0)
+	case n < 48:
+		c.unsubscribe(name, r.IntN(4) == 0)
+	case n < 76:
+		pad := 0
+		if w.kind.pad > 0 && r.IntN(3) == 0 {
+			pad = r.IntN(w.kind.pad)
+		}
+		c.publish(channel, r.IntN(2) == 0, pad)
+	case n < 86:
+		c.send(w.peers[r.IntN(len(w.peers))])
+	case n < 93:
+		c.ping()
+	case n < 95:
+		c.faulty(r)
+	case n < 97:
+		c.wsPing()
+	default:
+		if r.IntN(3) == 0 {
+			c.leave(r)
+		}
+	}
+}
+
+// read lets the client's loop read some of what the client has sent.
+func (w *world) read(c *client, r *rand.Rand) {
+	n := len(c.input)
+	if r.IntN(4) == 0 {
+		n = r.IntN(n + 1)
+	}
+	b := append([]byte(nil), c.input[:n]...)
+	c.input = c.input[n:]
+	c.feed(b)
+	if c.over {
+		c.input = nil
+	}
+}
+
+// outside publishes, sends or kicks from outside the loops.
+func (w *world) outside(r *rand.Rand) {
+	peer := w.peers[r.IntN(len(w.peers))]
+	p := &post{sender: "system", meta: r.IntN(2) == 0}
+	var meta []byte
+	if p.meta {
+		meta = []byte(`{"s":1}`)
+	}
+	call := func(ctx context.Context, data []byte) { _, _ = w.hub.Kick(ctx, "app_one", peer) }
+	switch n := r.IntN(10); {
+	case n == 0:
+		if w.arriving(peer) {
+			return // the kick might come before it or behind it
+		}
+		w.trace("kick %s", peer)
+		for _, c := range w.clients {
+			if c.peer == peer && !c.gone {
+				c.lose()
+			}
+		}
+	case n < 6:
+		p.channel = w.names[r.IntN(len(w.names))]
+		w.posted(p)
+		call = func(ctx context.Context, data []byte) {
+			_, _ = w.hub.Publish(ctx, "app_one", p.channel, p.sender, meta, data)
+			w.locked(func() { w.done(p, false) })
+		}
+	default:
+		p.to = peer
+		w.posted(p)
+		call = func(ctx context.Context, data []byte) {
+			_, _ = w.hub.Send(ctx, "app_one", p.to, p.sender, meta, data)
+			w.locked(func() { w.done(p, false) })
+		}
+	}
+	w.trace("outside: post %d to %s%s", p.number, p.channel, p.to)
+	go call(w.t.Context(), []byte(data(p.number, 0)))
+}
+
+// arriving reports whether a client of the peer is about to be connected.
+func (w *world) arriving(peer string) bool {
+	return slices.ContainsFunc(w.clients, func(c *client) bool { return c.peer == peer && !c.gone && !c.welcomed })
+}
+
+// step does one thing of a world on one goroutine.
+func (w *world) step() {
+	r := w.random
+	switch n := r.IntN(100); {
+	case n < 3 && w.living() < 9 || len(w.clients) == 0:
+		w.arrive(r)
+	case n < 40:
+		w.act(w.clients[r.IntN(len(w.clients))], r)
+	case n < 65:
+		if c := w.clients[r.IntN(len(w.clients))]; len(c.input) > 0 {
+			w.read(c, r)
+		}
+	case n < 90:
+		if l := w.loops[r.IntN(len(w.loops))]; l.up.Load() {
+			w.turn(l)
+		}
+	case n < 94:
+		time.Sleep(time.Duration(1+r.IntN(8)) * time.Millisecond)
+	case n < 97:
+		for _, c := range w.clients {
+			c.queued = r.IntN(c.queued + 1)
+		}
+		if n := len(w.crowd); n > 0 {
+			w.mingle(r.IntN(n), r.IntN(2) == 0)
+		}
+	default:
+		w.outside(r)
+		synctest.Wait()
+	}
+	w.receive()
+}
+
+func (w *world) living() int {
+	n := 0
+	for _, c := range w.clients {
+		if !c.gone {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *world) turn(l *simLoop) {
+	l.up.Store(false)
+	l.Turn()
+	w.checkLoop(l)
+}
+
+func (w *world) receive() {
+	for _, c := range w.clients {
+		c.receive()
+	}
+}
+
+// settle lets everything that is under way come to its end.
+func (w *world) settle() {
+	for range 100 {
+		for busy := true; busy; {
+			busy = false
+			for _, c := range w.clients {
+				if c.queued = 0; len(c.input) > 0 {
+					b := c.input
+					c.input = nil
+					c.feed(b)
+					busy = true
+				}
+			}
+			for _, l := range w.loops {
+				if l.up.Load() {
+					w.turn(l)
+					busy = true
+				}
+			}
+			w.receive()
+		}
+		time.Sleep(3 * time.Millisecond)
+		synctest.Wait()
+	}
+	w.checkSettled()
+}
+
+// checkSettled holds a world at rest against the model.
+func (w *world) checkSettled() {
+	for _, c := range w.clients {
+		for !c.gone && len(c.expects) > 0 && c.expects[0].answer == "" {
+			c.expects[0].settle("")
+			c.expects = c.expects[1:]
+		}
+		for _, h := range c.histories {
+			h.settled = len(h.states) - 1
+		}
+		if !c.gone && len(c.expects) > 0 && c.expects[0].answer != "" {
+			w.fault("%s: %s %q never came", c.name, c.expects[0].answer, c.expects[0].id)
+		}
+	}
+	since := w.settledMarks()
+	for _, c := range w.clients {
+		if !c.gone {
+			c.checkViews("at rest", since)
+		}
+	}
+	for _, p := range w.posts {
+		for c := range p.must {
+			if !p.got[c] && !c.gone {
+				w.fault("%s: post %d of %s to %s%s is lost", c.name, p.number, p.sender, p.channel, p.to)
+			}
+		}
+	}
+	for _, name := range w.names {
+		w.checkRosters(name)
+	}
+}
