@@ -100,15 +100,15 @@ func (b *backlog) rest() []byte {
 	return b.frames[0]
 }
 
-// putSnapshot sends the channel's roster as it is now: by the cork if it is
-// short, else in parts.
+// putSnapshot sends the channel's roster as it is now: by the cork if that is
+// short and the socket takes it, else in parts.
 func (s *Session) putSnapshot(p *registry.Part) {
 	texts := presence.Snapshot(p.Name, roster(p), s.id.PeerID)
 	size := 0
 	for _, t := range texts {
 		size += len(t)
 	}
-	if size <= partSize {
+	if size+len(s.cork)+s.conn.Queued() <= partSize {
 		for _, t := range texts {
 			s.putText(t)
 		}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -84,7 +85,7 @@ func (l *Loop) Open(conn Conn, id *auth.Identity, head []byte) *Session {
 	l.now = l.hub.clock()
 	s := &Session{
 		loop: l, conn: conn, app: app, id: id, open: true,
-		meta: string(id.PeerMetadata), expires: id.ExpiresAt * 1000, lastSeen: l.now,
+		meta: string(id.PeerMetadata), expires: min(id.ExpiresAt, math.MaxInt64/1000) * 1000, lastSeen: l.now,
 	}
 	l.enter(s)
 	app.Space.Enter(id.PeerID, s.ref())

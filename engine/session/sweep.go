@@ -15,7 +15,7 @@ const (
 	expiryLead = 250
 	// maxSkew is how far the wall clock may drift against the hub's before the
 	// loop takes it for a jump and computes all expiries anew, ms.
-	maxSkew = 500
+	maxSkew = 50
 )
 
 var pingFrame = frame.AppendFrame(nil, frame.OpPing, nil)
