@@ -24,6 +24,8 @@ type world struct {
 	hub    *Hub
 	loops  []*simLoop
 	kind   kind
+	// finishedC has the posts from outside that are handed over, unless parallel.
+	finishedC chan *post
 
 	mu sync.Mutex
 	// Guarded by mu if parallel.
@@ -73,7 +75,7 @@ func newWorld(t *testing.T, seed uint64, k kind) *world {
 	limits := testLimits()
 	limits.MaxMessageSize += k.pad
 	w := &world{
-		t: t, random: rand.New(rand.NewPCG(seed, 1)), hub: testHub(t, k.loops, limits), kind: k,
+		t: t, random: rand.New(rand.NewPCG(seed, 1)), hub: testHub(t, k.loops, limits), kind: k, finishedC: make(chan *post, 1000),
 		peers: []string{"ann", "bob", "cat", "dan", "eve"},
 		names: []string{"a/1", "a/2", "b/1"},
 		globs: []string{"a/*", "**", "b/*"},
@@ -262,18 +264,36 @@ func (w *world) outside(r *rand.Rand) {
 		w.posted(p)
 		call = func(ctx context.Context, data []byte) {
 			_, _ = w.hub.Publish(ctx, "app_one", p.channel, p.sender, meta, data)
-			w.locked(func() { w.done(p, false) })
+			w.finished(p)
 		}
 	default:
 		p.to = peer
 		w.posted(p)
 		call = func(ctx context.Context, data []byte) {
 			_, _ = w.hub.Send(ctx, "app_one", p.to, p.sender, meta, data)
-			w.locked(func() { w.done(p, false) })
+			w.finished(p)
 		}
 	}
 	w.trace("outside: post %d to %s%s", p.number, p.channel, p.to)
 	go call(w.t.Context(), []byte(data(p.number, 0)))
+}
+
+// finished notes that a call from outside has come to its end. On the call's
+// goroutine; a world on one goroutine takes note at a time of its own.
+func (w *world) finished(p *post) {
+	if w.kind.parallel {
+		w.locked(func() { w.done(p, false) })
+		return
+	}
+	w.finishedC <- p
+}
+
+// finish notes which calls from outside have come to their end.
+func (w *world) finish() {
+	synctest.Wait()
+	for len(w.finishedC) > 0 {
+		w.done(<-w.finishedC, false)
+	}
 }
 
 // arriving reports whether a client of the peer is about to be connected.
@@ -308,7 +328,7 @@ func (w *world) step() {
 		}
 	default:
 		w.outside(r)
-		synctest.Wait()
+		w.finish()
 	}
 	w.receive()
 }
@@ -357,7 +377,7 @@ func (w *world) settle() {
 			w.receive()
 		}
 		time.Sleep(3 * time.Millisecond)
-		synctest.Wait()
+		w.finish()
 	}
 	w.checkSettled()
 }
