@@ -33,8 +33,13 @@ func (d *Deltas) Add(c Change, seq uint32) {
 	d.steps = append(d.steps, step{c, seq})
 }
 
-// Len returns the number of steps.
-func (d *Deltas) Len() int { return len(d.steps) }
+// Len returns the number of steps, 0 of nil.
+func (d *Deltas) Len() int {
+	if d == nil {
+		return 0
+	}
+	return len(d.steps)
+}
 
 // Trim drops the steps up to and including seq, which everybody has been told,
 // and calls dropped with the peer of each.

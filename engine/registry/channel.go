@@ -9,22 +9,31 @@ import (
 // Channel is one channel of an app, as all loops see it.
 type Channel struct {
 	// Immutable.
-	Name string
-	Home int // the loop that owns the roster: the one that met the channel first
-
-	// Guarded by the table's shard lock.
-	refs int
+	Name  string
+	space *Space
 
 	// Any goroutine (atomic).
 	loops   atomic.Uint64 // Loops with subscribers
 	askMeta atomic.Int32  // loops with a subscriber that asked for sender metadata
 	peers   atomic.Int32  // peers in the roster
 
-	// parts[i] is loop i's, and touched by loop i only.
-	parts []*Part
+	// Guarded by the table's shard lock.
+	refs int32
+
+	// home is the part of the home loop, which most channels are all of; others
+	// has those of the other loops, once there is one: element i is loop i's and
+	// touched by loop i only.
+	home   Part
+	others atomic.Pointer[[]*Part]
 }
 
 func (c *Channel) key() string { return c.Name }
+
+// Home is the loop that owns the roster: the one that met the channel first.
+func (c *Channel) Home() int { return int(c.home.loop) }
+
+// Space returns the app's name space that the channel lives in.
+func (c *Channel) Space() *Space { return c.space }
 
 // Find returns the channel if any loop has a part of it, else nil. Any goroutine.
 func (s *Space) Find(name string) *Channel { return s.channels.find(name) }
@@ -37,7 +46,8 @@ func (s *Space) FindBytes(name []byte) *Channel { return s.channels.findBytes(na
 func (s *Space) Acquire(name string, home int) *Channel {
 	return s.channels.update(name, func(c *Channel) *Channel {
 		if c == nil {
-			c = &Channel{Name: name, Home: home, parts: make([]*Part, s.loops)}
+			c = &Channel{Name: name, space: s}
+			c.home.Channel, c.home.loop = c, uint8(home)
 		}
 		c.refs++
 		return c

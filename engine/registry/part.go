@@ -28,8 +28,6 @@ func (s *Subscriber) stream() int { return int(s.Flags & FlagMeta) }
 // Part is one loop's share of a channel. Loop-owned.
 type Part struct {
 	*Channel
-	space *Space
-	loop  int
 
 	// Subscribers, in no order. Index is stable until a removal moves the
 	// last one into the gap.
@@ -37,65 +35,97 @@ type Part struct {
 
 	// Out holds frames not yet written; nil while there are none.
 	Out *Pending
-	// base is the stream offset of the first pending byte, per stream; it
-	// wraps around, so offsets are compared by their difference.
-	base  [2]uint32
-	meta  int // subscribers with FlagMeta
-	watch int // subscribers with FlagPresence
-
-	// Joining counts subscribes under way to the home loop; they keep the
-	// part alive.
-	Joining int
-
-	// Home is the roster, at the channel's home loop; nil elsewhere.
-	Home *presence.Home
+	// Roster is the roster with its sockets, at the channel's home loop; nil
+	// elsewhere, while it is empty, and while it has no more than the one
+	// subscriber of this part.
+	Roster *presence.Home
 	// Replica is the home's roster as told to this loop; nil at home, and
 	// where no subscriber may see it.
 	Replica *presence.Roster
-	// Deltas are roster changes not yet told to all subscribers.
-	Deltas presence.Deltas
-	// Paced: a timer will tell the deltas.
-	Paced bool
+	// Deltas are roster changes not yet told to all subscribers; nil if none.
+	Deltas *presence.Deltas
+
+	// base is the stream offset of the first pending byte, per stream; it
+	// wraps around, so offsets are compared by their difference.
+	base [2]uint32
 	// Seq numbers the roster changes this loop has heard; it wraps around.
-	Seq uint32
-	// Window paces the deltas.
+	Seq   uint32
+	meta  uint32 // subscribers with FlagMeta
+	watch uint32 // subscribers with FlagPresence
+	// Joining counts subscribes under way to the home loop; they keep the
+	// part alive.
+	Joining uint32
+	// Window paces the deltas; Paced says that a timer will tell them.
 	Window presence.Window
+	Paced  bool
+
+	loop uint8
+	held bool // it holds a reference to its channel
 }
 
 // Part returns the loop's part of the channel, or nil. Loop-owned.
-func (c *Channel) Part(loop int) *Part { return c.parts[loop] }
+func (c *Channel) Part(loop int) *Part {
+	if loop == c.Home() {
+		if c.home.held {
+			return &c.home
+		}
+		return nil
+	}
+	if parts := c.others.Load(); parts != nil {
+		return (*parts)[loop]
+	}
+	return nil
+}
 
 // Join returns the loop's part of the named channel, made with its channel if
 // it is new. Loop-owned.
 func (s *Space) Join(name string, loop int) *Part {
-	if c := s.Find(name); c != nil && c.parts[loop] != nil {
-		return c.parts[loop]
+	if c := s.Find(name); c != nil {
+		if p := c.Part(loop); p != nil {
+			return p
+		}
 	}
-	c := s.Acquire(name, loop)
-	c.parts[loop] = &Part{Channel: c, space: s, loop: loop}
-	return c.parts[loop]
+	return s.Acquire(name, loop).hold(loop)
 }
 
-// JoinHome returns the loop's part of a channel met through another loop.
-// Loop-owned.
-func (s *Space) JoinHome(c *Channel, loop int) *Part {
-	if c.parts[loop] == nil {
-		s.retain(c)
-		c.parts[loop] = &Part{Channel: c, space: s, loop: loop}
+// JoinHome returns the part of the home loop of a channel met through another
+// loop. Loop-owned.
+func (c *Channel) JoinHome() *Part {
+	if !c.home.held {
+		c.space.retain(c)
+		c.hold(c.Home())
 	}
-	return c.parts[loop]
+	return &c.home
 }
 
-// Space returns the app's name space that the channel lives in.
-func (p *Part) Space() *Space { return p.space }
+// hold makes the loop's part, which takes over a reference to the channel.
+func (c *Channel) hold(loop int) *Part {
+	if loop == c.Home() {
+		c.home.held = true
+		return &c.home
+	}
+	if c.others.Load() == nil {
+		parts := make([]*Part, c.space.loops)
+		c.others.CompareAndSwap(nil, &parts)
+	}
+	p := &Part{Channel: c, loop: uint8(loop), held: true}
+	(*c.others.Load())[loop] = p
+	return p
+}
+
+// AtHome reports whether the part's loop is the channel's home.
+func (p *Part) AtHome() bool { return p == &p.Channel.home }
 
 // Done gives the part up if nothing holds it any more, and reports whether it
 // did.
 func (p *Part) Done() bool {
-	if len(p.Subs) > 0 || p.Joining > 0 || p.Home != nil || p.parts[p.loop] != p {
+	if len(p.Subs) > 0 || p.Joining > 0 || p.Roster != nil || !p.held {
 		return false
 	}
-	p.parts[p.loop] = nil
+	p.held = false
+	if !p.AtHome() {
+		(*p.others.Load())[p.loop] = nil
+	}
 	p.space.release(p.Channel)
 	return true
 }
@@ -151,13 +181,13 @@ func (p *Part) Watched() bool { return p.watch > 0 }
 
 func (p *Part) count(flags uint8, by int) {
 	if flags&FlagPresence != 0 {
-		p.watch += by
+		p.watch += uint32(by)
 	}
 	if flags&FlagMeta == 0 {
 		return
 	}
 	was := p.meta
-	p.meta += by
+	p.meta += uint32(by)
 	if (was == 0) != (p.meta == 0) {
 		p.askMeta.Add(int32(by))
 	}

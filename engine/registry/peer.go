@@ -1,6 +1,9 @@
 package registry
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // Ref names one socket: its loop, its slot there, and the slot's generation,
 // so that a Ref to a socket that is gone never reaches its successor.
@@ -23,53 +26,77 @@ func (r Ref) Gen() uint32 { return uint32(r>>32) & 0xffffff }
 // Peer is the directory's entry for a peerId with at least one socket.
 type Peer struct {
 	// Immutable.
-	id string
-	// Any goroutine (atomic). The slice is immutable.
-	sockets atomic.Pointer[[]Ref]
+	ID string
+
+	// Any goroutine (atomic); written under the table's shard lock. Most peers
+	// have one socket, first. more, an immutable slice, is written after first
+	// when a socket is added and after it when first is taken over, and read
+	// before it: a reader may see a socket twice, but misses none.
+	first atomic.Uint64
+	more  atomic.Pointer[[]Ref]
 }
 
-func (p *Peer) key() string { return p.id }
+func (p *Peer) key() string { return p.ID }
 
-// Sockets returns the peer's sockets, none if it has none. The slice is
-// shared: read only. Any goroutine.
+// Sockets returns the sockets of the peerId, none if it has none. Any goroutine.
 func (s *Space) Sockets(peerID []byte) []Ref {
-	if p := s.peers.findBytes(peerID); p != nil {
-		return *p.sockets.Load()
+	p := s.peers.findBytes(peerID)
+	if p == nil {
+		return nil
 	}
-	return nil
+	more := p.more.Load()
+	first := Ref(p.first.Load())
+	if more == nil {
+		return []Ref{first}
+	}
+	if slices.Contains(*more, first) {
+		return *more
+	}
+	return append([]Ref{first}, *more...)
 }
 
-// Enter records a socket of the peer. Any goroutine.
-func (s *Space) Enter(peerID string, r Ref) {
-	s.peers.update(peerID, func(p *Peer) *Peer {
-		var refs []Ref
+// Enter records a socket of the peerId and returns the peer's entry, which is
+// valid until the matching Exit. Any goroutine.
+func (s *Space) Enter(peerID string, r Ref) *Peer {
+	return s.peers.update(peerID, func(p *Peer) *Peer {
 		if p == nil {
-			p = &Peer{id: peerID}
-		} else {
-			refs = *p.sockets.Load()
+			p = &Peer{ID: peerID}
+			p.first.Store(uint64(r))
+			return p
 		}
-		refs = append(refs[:len(refs):len(refs)], r)
-		p.sockets.Store(&refs)
+		var more []Ref
+		if old := p.more.Load(); old != nil {
+			more = *old
+		}
+		more = append(more[:len(more):len(more)], r)
+		p.more.Store(&more)
 		return p
 	})
 }
 
-// Exit forgets a socket of the peer. Any goroutine.
+// Exit forgets a socket of the peerId. Any goroutine.
 func (s *Space) Exit(peerID string, r Ref) {
 	s.peers.update(peerID, func(p *Peer) *Peer {
 		if p == nil {
 			return nil
 		}
-		var refs []Ref
-		for _, x := range *p.sockets.Load() {
-			if x != r {
-				refs = append(refs, x)
-			}
-		}
-		if len(refs) == 0 {
+		old := p.more.Load()
+		switch {
+		case old == nil && Ref(p.first.Load()) == r:
 			return nil
+		case old == nil:
+			return p
 		}
-		p.sockets.Store(&refs)
+		more := *old
+		if Ref(p.first.Load()) == r {
+			r = more[0]
+			p.first.Store(uint64(r))
+		}
+		if more = slices.DeleteFunc(slices.Clone(more), func(x Ref) bool { return x == r }); len(more) > 0 {
+			p.more.Store(&more)
+		} else {
+			p.more.Store(nil)
+		}
 		return p
 	})
 }

@@ -72,7 +72,7 @@ func (p *Part) Append(plain, meta []byte, seq uint32) int {
 		meta = plain
 	}
 	n := 0
-	if p.meta < len(p.Subs) {
+	if int(p.meta) < len(p.Subs) {
 		n += p.append(0, plain, seq)
 	}
 	if p.meta > 0 {

@@ -103,19 +103,19 @@ func (b *backlog) rest() []byte {
 // putSnapshot sends the channel's roster as it is now: by the cork if that is
 // short and the socket takes it, else in parts.
 func (s *Session) putSnapshot(p *registry.Part) {
-	texts := presence.Snapshot(p.Name, roster(p), s.id.PeerID)
+	texts := presence.Snapshot(p.Name, s.loop.roster(p), s.peer.ID)
 	size := 0
 	for _, t := range texts {
 		size += len(t)
 	}
-	if size+len(s.cork)+s.conn.Queued() <= partSize {
+	if size+len(s.under().cork)+s.conn.Queued() <= partSize {
 		for _, t := range texts {
 			s.putText(t)
 		}
 		return
 	}
 	s.flushCork()
-	s.stream = &backlog{frames: framed(texts), pause: minPause, moved: s.loop.now}
+	s.begin().stream = &backlog{frames: framed(texts), pause: minPause, moved: s.loop.now}
 	s.pump()
 }
 
@@ -132,14 +132,14 @@ func framed(texts [][]byte) [][]byte {
 // comes back until all is written. A socket that takes nothing for as long as a
 // silent client is given is closed.
 func (s *Session) pump() {
-	if !s.open || s.lost || s.stream == nil {
+	if !s.open || s.lost || s.under().stream == nil {
 		return
 	}
-	b, now := s.stream, s.loop.now
+	b, now := s.busy.stream, s.loop.now
 	switch {
 	case s.conn.Queued() == 0:
 		b.moved, b.pause = now, minPause
-		if s.advance(); s.stream != b {
+		if s.advance(); s.under().stream != b {
 			return
 		}
 	case now-b.moved > 2*s.loop.hub.limits.PingInterval.Milliseconds():
@@ -159,12 +159,12 @@ func (s *Session) pump() {
 // advance writes the next part of the snapshot, or what is queued behind it once
 // it is all written. It ends the backlog, or begins another, when it comes to.
 func (s *Session) advance() {
-	b := s.stream
+	b := s.busy.stream
 	if len(b.frames) > 0 {
 		s.send(b.next(partSize))
 		return
 	}
-	s.stream = nil
+	s.busy.stream = nil
 	for i, q := range b.queue {
 		if q.part == nil {
 			b.size -= len(q.bytes)
@@ -172,8 +172,9 @@ func (s *Session) advance() {
 			continue
 		}
 		rest := backlog{queue: b.queue[i+1:]}
-		if s.tellRoster(q.part, rest.count(q.part) > 0); s.stream != nil {
-			s.stream.queue, s.stream.size = rest.queue, b.size
+		s.tellRoster(q.part, rest.count(q.part) > 0)
+		if next := s.under().stream; next != nil {
+			next.queue, next.size = rest.queue, b.size
 			return
 		}
 	}

@@ -111,10 +111,10 @@ func (h *Hub) Peers(ctx context.Context, app, channel string) ([]protocol.Peer, 
 		return nil, nil
 	}
 	rosterC := make(chan []protocol.Peer, 1)
-	h.loops[ch.Home].Post(func(l *Loop) {
+	h.loops[ch.Home()].Post(func(l *Loop) {
 		var peers []protocol.Peer
-		if p := ch.Part(l.index); p != nil && p.Home != nil {
-			p.Home.Each(func(id, meta string) {
+		if p := ch.Part(l.index); p != nil {
+			l.roster(p).Each(func(id, meta string) {
 				peer := protocol.Peer{ID: id}
 				if meta != "" {
 					peer.Metadata = []byte(meta)

@@ -68,7 +68,7 @@ func (s *Session) check(r *request) protocol.ErrorCode {
 
 // authorise checks a valid request against the session's grant.
 func (s *Session) authorise(r *request) protocol.ErrorCode {
-	g := s.id.Grant
+	g := s.grant
 	switch r.Type {
 	case protocol.TypeSubscribe:
 		if !g.Allows(auth.Subscribe) {

@@ -132,14 +132,14 @@ func (h *Hub) App(id string) *App {
 	return a
 }
 
-// standing returns the close code for a holder of this identity under the keys
-// in force, 0 if it is in good standing.
-func (h *Hub) standing(id *auth.Identity) protocol.CloseCode {
+// standing returns the close code for who came with this key under the keys in
+// force, 0 if it is in good standing.
+func (h *Hub) standing(key *auth.Key) protocol.CloseCode {
 	keys := h.keys.Load()
-	if a := keys.App(id.App.ID); a == nil || a.Suspended {
+	if a := keys.App(key.App.ID); a == nil || a.Suspended {
 		return protocol.CloseSuspended
 	}
-	if k := keys.Key(id.Key.ID); k == nil || k.Revoked || k.App.ID != id.App.ID {
+	if k := keys.Key(key.ID); k == nil || k.Revoked || k.App.ID != key.App.ID {
 		return protocol.CloseUnauthorized
 	}
 	return 0

@@ -76,8 +76,11 @@ func (w *world) checkParts(l *simLoop, parts map[*registry.Part]int) {
 		if watched != p.Watched() {
 			w.fault("loop %d: %s watched %v, want %v", l.index, p.Name, p.Watched(), watched)
 		}
-		if watched && p.Home == nil && p.Replica == nil {
+		if watched && p.Replica == nil && !p.AtHome() {
 			w.fault("loop %d: %s is watched and has no roster", l.index, p.Name)
+		}
+		if p.AtHome() && p.Roster == nil && len(p.Subs) != 1 {
+			w.fault("loop %d: %s has %d subscribers and no roster", l.index, p.Name, len(p.Subs))
 		}
 		if !watched && p.Deltas.Len() > 0 {
 			w.fault("loop %d: %s has deltas for nobody", l.index, p.Name)
@@ -126,12 +129,16 @@ func (w *world) checkRosters(name string) {
 		}
 		return
 	}
-	home := ch.Part(ch.Home).Home
+	home := ch.Part(ch.Home())
 	if home == nil {
 		w.fault("%s has no home at rest", name)
 		return
 	}
-	at := listed(home)
+	var replicas registry.Loops
+	if home.Roster != nil {
+		replicas = registry.Loops(home.Roster.Replicas)
+	}
+	at := listed(w.loops[ch.Home()].roster(home))
 	for peer := range at {
 		if !want[peer] {
 			w.fault("%s: %s is in the roster", name, peer)
@@ -142,7 +149,7 @@ func (w *world) checkRosters(name string) {
 	}
 	for i := range w.loops {
 		p := ch.Part(i)
-		if p == nil || !registry.Loops(home.Replicas).Has(i) {
+		if p == nil || !replicas.Has(i) {
 			continue
 		}
 		if p.Replica == nil {
@@ -152,7 +159,7 @@ func (w *world) checkRosters(name string) {
 		}
 	}
 	for i := range w.loops {
-		if p := ch.Part(i); p != nil && p.Watched() && i != ch.Home && !registry.Loops(home.Replicas).Has(i) {
+		if p := ch.Part(i); p != nil && p.Watched() && i != ch.Home() && !replicas.Has(i) {
 			w.fault("%s: loop %d watches and is not told", name, i)
 		}
 	}

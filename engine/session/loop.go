@@ -32,7 +32,7 @@ type Loop struct {
 	sessions  []*Session
 	free      []uint32 // slots without a session
 	gens      []uint32 // generation, by slot
-	due       []int64  // when the session's tick is next needed, by slot; ms
+	due       []moment // when the session's tick is next needed, by slot; 0: no session
 	open      int      // sessions
 	timers    timers
 	skew      int64 // ms between the wall clock and the hub's, as of the last sweep
@@ -44,7 +44,8 @@ type Loop struct {
 	dirty     dirtyList
 	corked    []*Session // sessions with bytes in their cork
 	gone      []*Session // closed sessions, to be taken out of everything
-	corks     [][]byte   // empty corks for reuse
+	spare     []*busy    // for reuse
+	receiving *Session   // whose input is being dealt with: it flushes its cork itself
 	scanner   protocol.Scanner
 	text      []byte    // scratch: a server frame's payload
 	wire      []byte    // scratch: a whole frame on its way into a cork

@@ -12,24 +12,21 @@ func (s *Session) put(b []byte) {
 		return
 	}
 	l := s.loop
-	if s.stream != nil {
-		s.stream.add(b)
-		if s.stream.size > l.hub.limits.backlog() {
+	u := s.begin()
+	if u.stream != nil {
+		u.stream.add(b)
+		if u.stream.size > l.hub.limits.backlog() {
 			s.close(protocol.ClosePolicy)
 		}
 		return
 	}
-	if s.cork == nil && len(l.corks) > 0 {
-		last := len(l.corks) - 1
-		s.cork, l.corks = l.corks[last], l.corks[:last]
-	}
-	s.cork = append(s.cork, b...)
-	if !s.corked {
+	u.cork = append(u.cork, b...)
+	if !s.corked && s != l.receiving {
 		s.corked = true
 		l.corked = append(l.corked, s)
 		l.schedule()
 	}
-	if len(s.cork) > maxCork {
+	if len(u.cork) > maxCork {
 		s.flushCork()
 	}
 }
@@ -45,7 +42,7 @@ func (s *Session) putText(text []byte) {
 
 // write sends whole frames behind what the cork holds.
 func (s *Session) write(b []byte) {
-	if len(s.cork) > 0 || s.stream != nil {
+	if u := s.under(); len(u.cork) > 0 || u.stream != nil {
 		s.put(b)
 		s.flushCork()
 		return
@@ -55,22 +52,18 @@ func (s *Session) write(b []byte) {
 
 // flushCork writes what the cork holds.
 func (s *Session) flushCork() {
-	if len(s.cork) == 0 {
+	u := s.busy
+	if u == nil {
 		return
 	}
-	b := s.cork
-	s.cork = nil
-	s.send(b)
-	if l := s.loop; cap(b) <= maxIdleCork && len(l.corks) < maxIdleCorks {
-		l.corks = append(l.corks, b[:0])
+	if len(u.cork) > 0 {
+		b := u.cork
+		u.cork = nil // a close in the midst of the write must not write it again
+		s.send(b)
+		u.cork = b[:0]
 	}
+	s.settle()
 }
-
-// What a loop keeps of empty corks: their number, and the bytes of each.
-const (
-	maxIdleCorks = 256
-	maxIdleCork  = 16 << 10
-)
 
 // send hands bytes to the connection and closes it when its reader has fallen
 // behind too far.
@@ -80,7 +73,6 @@ func (s *Session) send(b []byte) {
 	}
 	s.conn.Write(b)
 	if s.open && s.conn.Queued() > s.loop.hub.limits.backlog() {
-		s.cork = nil
 		s.close(protocol.ClosePolicy)
 	}
 }

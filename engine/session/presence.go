@@ -16,16 +16,34 @@ type member struct {
 }
 
 func (s *Session) member() member {
-	return member{s.id.PeerID, s.meta, s.ref(), s.id.Grant.Allows(auth.Presence)}
+	return member{s.peer.ID, s.meta, s.ref(), s.grant.Allows(auth.Presence)}
 }
 
 // joinHome enters the member into the roster, at the channel's home loop, and
 // posts the change to every loop that keeps a replica.
 func (l *Loop) joinHome(p *registry.Part, m member) {
-	if p.Home == nil {
-		p.Home = new(presence.Home)
+	if p.Roster == nil && len(p.Subs) == 0 {
+		// Alone, and a subscriber here: Subs says it all.
+		if m.ref.Loop() == l.index {
+			p.SetPeers(1)
+			p.Seq++
+			return
+		}
 	}
-	l.announce(p, p.Home.Join(m.peer, uint64(m.ref), m.meta))
+	l.announce(p, l.wholeRoster(p).Join(m.peer, uint64(m.ref), m.meta))
+}
+
+// wholeRoster returns the roster at its home loop, made if the part's lone
+// subscriber has been all there is of it.
+func (l *Loop) wholeRoster(p *registry.Part) *presence.Home {
+	if p.Roster == nil {
+		p.Roster = new(presence.Home)
+		if len(p.Subs) == 1 {
+			m := l.sessions[p.Subs[0].Slot].member()
+			p.Roster.Join(m.peer, uint64(m.ref), m.meta)
+		}
+	}
+	return p.Roster
 }
 
 // announce posts a change of the roster to whoever keeps a replica, and hears it
@@ -34,8 +52,8 @@ func (l *Loop) announce(p *registry.Part, c presence.Change) {
 	if c.Kind == presence.None {
 		return
 	}
-	p.SetPeers(p.Home.Len())
-	registry.Loops(p.Home.Replicas).Each(func(i int) {
+	p.SetPeers(p.Roster.Len())
+	registry.Loops(p.Roster.Replicas).Each(func(i int) {
 		l.hub.loops[i].Post(func(l *Loop) {
 			if q := p.Channel.Part(l.index); q != nil && q.Replica != nil {
 				q.Replica.Apply(c)
@@ -51,6 +69,9 @@ func (l *Loop) hear(p *registry.Part, c presence.Change) {
 	p.Seq++
 	if c.Kind == presence.Update || !p.Watched() {
 		return
+	}
+	if p.Deltas == nil {
+		p.Deltas = new(presence.Deltas)
 	}
 	p.Deltas.Add(c, p.Seq)
 	l.untold[c.ID] = append(l.untold[c.ID], p)
@@ -97,6 +118,9 @@ func (l *Loop) tellOf(app *App, peer string) {
 
 // trim forgets the part's deltas up to seq, which have been told.
 func (l *Loop) trim(p *registry.Part, seq uint32) {
+	if p.Deltas == nil {
+		return
+	}
 	p.Deltas.Trim(seq, func(peer string) {
 		parts := l.untold[peer]
 		i := slices.Index(parts, p)
@@ -106,6 +130,9 @@ func (l *Loop) trim(p *registry.Part, seq uint32) {
 			delete(l.untold, peer)
 		}
 	})
+	if p.Deltas.Len() == 0 {
+		p.Deltas = nil
+	}
 }
 
 // tellOne tells the subscriber at i what it does not know yet, up to the change
@@ -113,8 +140,10 @@ func (l *Loop) trim(p *registry.Part, seq uint32) {
 func (l *Loop) tellOne(s *Session, p *registry.Part, i int, to uint32) {
 	sub := &p.Subs[i]
 	if sub.Flags&(registry.FlagPresence|registry.FlagAwait) == registry.FlagPresence {
-		for _, text := range p.Deltas.Frames(p.Name, sub.Since, to) {
-			s.putText(text)
+		if p.Deltas != nil {
+			for _, text := range p.Deltas.Frames(p.Name, sub.Since, to) {
+				s.putText(text)
+			}
 		}
 		sub.Since = to
 	}
@@ -138,16 +167,16 @@ func (s *Session) hearOf(peer string) {
 // leaveHome takes the session's socket out of the part's roster, wherever that
 // is, and gives the part up if nothing holds it any more.
 func (l *Loop) leaveHome(p *registry.Part, s *Session) {
-	peer, ref, ch, from := s.id.PeerID, s.ref(), p.Channel, l.index
-	if p.Home != nil {
+	peer, ref, ch, from := s.peer.ID, s.ref(), p.Channel, l.index
+	if p.AtHome() {
 		l.leave(p, peer, ref)
 		return
 	}
 	emptied := p.Done()
-	l.hub.loops[ch.Home].Post(func(l *Loop) {
-		if q := ch.Part(l.index); q != nil && q.Home != nil {
+	l.hub.loops[ch.Home()].Post(func(l *Loop) {
+		if q := ch.Part(l.index); q != nil && q.Roster != nil {
 			if emptied {
-				q.Home.Replicas &^= 1 << from
+				q.Roster.Replicas &^= 1 << from
 			}
 			l.leave(q, peer, ref)
 		}
@@ -156,9 +185,15 @@ func (l *Loop) leaveHome(p *registry.Part, s *Session) {
 
 // leave takes a socket out of the roster, at the home loop.
 func (l *Loop) leave(p *registry.Part, peer string, ref registry.Ref) {
-	l.announce(p, p.Home.Leave(peer, uint64(ref)))
-	if p.Home.Len() == 0 {
-		p.Home = nil
+	if p.Roster == nil { // it was alone
+		p.SetPeers(0)
+		p.Seq++
+		p.Done()
+		return
+	}
+	l.announce(p, p.Roster.Leave(peer, uint64(ref)))
+	if p.Roster.Len() == 0 {
+		p.Roster = nil
 		p.Done()
 	}
 }
@@ -170,14 +205,15 @@ func (s *Session) joinAway(p *registry.Part, r *request) {
 	m, ch, from := s.member(), p.Channel, l.index
 	id, meta := slices.Clone(r.RequestID), r.IncludeSenderMetadata
 	p.Joining++
-	s.held, s.joining = true, p
-	l.hub.loops[ch.Home].Post(func(l *Loop) {
-		q := p.Space().JoinHome(ch, l.index)
+	s.held = true
+	s.begin().joining = p
+	l.hub.loops[ch.Home()].Post(func(l *Loop) {
+		q := ch.JoinHome()
 		l.joinHome(q, m)
 		var roster *presence.Roster
-		if m.watches && !registry.Loops(q.Home.Replicas).Has(from) {
-			q.Home.Replicas |= 1 << from
-			roster = q.Home.Roster()
+		if m.watches && !registry.Loops(q.Roster.Replicas).Has(from) {
+			q.Roster.Replicas |= 1 << from
+			roster = q.Roster.Roster()
 		}
 		s.loop.Post(func(l *Loop) { l.admitted(s, p, m.ref, roster, id, meta) })
 	})
@@ -197,7 +233,7 @@ func (l *Loop) admitted(s *Session, p *registry.Part, ref registry.Ref, roster *
 		}
 		return
 	}
-	s.joining = nil
+	s.busy.joining = nil
 	s.joined(p, meta)
 	s.ack(requestID)
 	s.release()
@@ -206,19 +242,27 @@ func (l *Loop) admitted(s *Session, p *registry.Part, ref registry.Ref, roster *
 // dropReplica tells the home loop that this loop's replica is gone.
 func (l *Loop) dropReplica(p *registry.Part) {
 	ch, from := p.Channel, l.index
-	l.hub.loops[ch.Home].Post(func(l *Loop) {
-		if q := ch.Part(l.index); q != nil && q.Home != nil {
-			q.Home.Replicas &^= 1 << from
+	l.hub.loops[ch.Home()].Post(func(l *Loop) {
+		if q := ch.Part(l.index); q != nil && q.Roster != nil {
+			q.Roster.Replicas &^= 1 << from
 		}
 	})
 }
 
 // roster returns the loop's view of who is in the channel.
-func roster(p *registry.Part) presence.Lister {
-	if p.Home != nil {
-		return p.Home
+func (l *Loop) roster(p *registry.Part) presence.Lister {
+	switch {
+	case p.Roster != nil:
+		return p.Roster
+	case p.Replica != nil:
+		return p.Replica
 	}
-	return p.Replica
+	var r presence.Roster
+	if len(p.Subs) == 1 {
+		m := l.sessions[p.Subs[0].Slot].member()
+		r.Apply(presence.Change{Kind: presence.Join, ID: m.peer, Meta: m.meta})
+	}
+	return &r
 }
 
 // awaitSnapshot makes the session's snapshot of a channel due: not with the ack,
@@ -229,7 +273,7 @@ func (s *Session) awaitSnapshot(u *subscription) {
 	case sub.Flags&registry.FlagPresence == 0:
 		return
 	case sub.Flags&registry.FlagAwait != 0:
-		s.stream.repeat(u.part)
+		s.under().stream.repeat(u.part)
 		return
 	}
 	sub.Flags |= registry.FlagAwait
@@ -259,7 +303,7 @@ func (s *Session) snapshot(p *registry.Part) {
 	if i < 0 || p.Subs[i].Flags&registry.FlagAwait == 0 {
 		return
 	}
-	switch b := s.stream; {
+	switch b := s.under().stream; {
 	case b == nil:
 		s.tellRoster(p, false)
 	case b.count(p) == 0:

@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"unsafe"
 
 	"signalbox/engine/cluster"
 	"signalbox/engine/registry"
@@ -40,7 +41,7 @@ func (s *Session) publish(r *request) {
 		name = string(r.Channel)
 	}
 	err := l.hub.bus.Publish(cluster.Publication{
-		App: s.app.ID, Channel: name, From: s.id.PeerID, FromMetadata: s.id.PeerMetadata, Data: r.Data,
+		App: s.app.ID, Channel: name, From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data,
 	})
 	if err != nil {
 		s.refuse(r.RequestID, protocol.BackendError)
@@ -48,8 +49,8 @@ func (s *Session) publish(r *request) {
 	}
 	to := l.hub.targets(s.app, ch)
 	if to != 0 {
-		m := publication{app: s.app, ch: ch, channel: name, from: s.id.PeerID, except: s.ref()}
-		m.plain, m.meta = l.encode(ch, name, s.id.PeerID, s.id.PeerMetadata, r.Data, s.app.Space.Wild() != 0)
+		m := publication{app: s.app, ch: ch, channel: name, from: s.peer.ID, except: s.ref()}
+		m.plain, m.meta = l.encode(ch, name, s.peer.ID, s.meta, r.Data, s.app.Space.Wild() != 0)
 		if others := to &^ (1 << l.index); others != 0 {
 			l.hub.fanOut(m.clone(), others, nil)
 			defer s.giveWay(others)
@@ -74,17 +75,20 @@ func (h *Hub) targets(app *App, ch *registry.Channel) registry.Loops {
 // encode builds the frame of a message once for all who get it, and once more
 // with the sender's metadata if somebody may have asked for that. Both are
 // borrowed until the next encode.
-func (l *Loop) encode(ch *registry.Channel, name, from string, meta, data []byte, wild bool) (plain, withMeta []byte) {
+func (l *Loop) encode(ch *registry.Channel, name, from, meta string, data []byte, wild bool) (plain, withMeta []byte) {
 	l.text = protocol.AppendMessage(l.text[:0], name, from, nil, data)
 	plain = frame.AppendFrame(l.message[0][:0], frame.OpText, l.text)
 	l.message[0] = plain
-	if meta != nil && (wild || ch != nil && ch.AskMeta()) {
-		l.text = protocol.AppendMessage(l.text[:0], name, from, meta, data)
+	if meta != "" && (wild || ch != nil && ch.AskMeta()) {
+		l.text = protocol.AppendMessage(l.text[:0], name, from, raw(meta), data)
 		withMeta = frame.AppendFrame(l.message[1][:0], frame.OpText, l.text)
 		l.message[1] = withMeta
 	}
 	return plain, withMeta
 }
+
+// raw returns the bytes of s, to be read only.
+func raw(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // clone returns the publication with frames of its own, for other loops.
 func (m *publication) clone() *publication {
@@ -238,7 +242,7 @@ func (s *Session) direct(r *request) {
 		return
 	}
 	away, err := h.bus.Send(cluster.Direct{
-		App: s.app.ID, To: string(r.To), From: s.id.PeerID, FromMetadata: s.id.PeerMetadata, Data: r.Data,
+		App: s.app.ID, To: string(r.To), From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data,
 	})
 	if err != nil {
 		s.refuse(r.RequestID, protocol.BackendError)
@@ -249,8 +253,8 @@ func (s *Session) direct(r *request) {
 		s.refuse(r.RequestID, protocol.PeerNotFound)
 		return
 	}
-	text := protocol.AppendDirect(nil, s.id.PeerID, s.id.PeerMetadata, r.Data)
-	h.sendDirect(refs, s.id.PeerID, frame.AppendFrame(nil, frame.OpText, text), s.loop, nil)
+	text := protocol.AppendDirect(nil, s.peer.ID, raw(s.meta), r.Data)
+	h.sendDirect(refs, s.peer.ID, frame.AppendFrame(nil, frame.OpText, text), s.loop, nil)
 	s.ack(r.RequestID)
 	for _, ref := range refs {
 		s.giveWay(1 << ref.Loop())

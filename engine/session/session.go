@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"signalbox/engine/auth"
@@ -34,27 +35,76 @@ type Session struct {
 	loop    *Loop
 	conn    Conn
 	app     *App
-	id      *auth.Identity
-	meta    string // id.PeerMetadata
+	key     *auth.Key
+	grant   *auth.Grant
+	peer    *registry.Peer
+	meta    string // what others may know of it: a raw JSON object, or empty
 	expires int64  // unix ms, 0: never
 	slot    uint32
 
 	// Loop-owned.
+	lastSeen moment // when the client was last heard
+	nextPing moment // when it is to be pinged
+	mark     uint32 // the last wildcard delivery it got
+	bucket   quota.Bucket
+	reader   frame.Reader
+	subs     []subscription
+	busy     *busy  // what an idle session has no use for; nil if it is one
+	await    uint16 // subscriptions that await their snapshot
 	open     bool
 	held     bool // a request to another loop is under way; input waits
 	lost     bool // the connection is gone, but input read before is still held
 	corked   bool // listed in loop.corked
-	await    uint16
-	mark     uint32 // the last wildcard delivery it got
-	bucket   quota.Bucket
-	reader   frame.Reader
-	lastSeen int64 // when the client was last heard, ms
-	nextPing int64 // ms
-	subs     []subscription
-	cork     []byte
-	stream   *backlog // a long snapshot on its way; nil if none
-	joining  *registry.Part
-	unread   []byte // input left when the connection was lost while held
+}
+
+// busy is what a session has while something is under way.
+type busy struct {
+	cork    []byte         // frames for this session alone
+	stream  *backlog       // a long snapshot on its way; nil if none
+	joining *registry.Part // a subscribe under way to its home loop; nil if none
+	unread  []byte         // input left when the connection was lost while held
+}
+
+var idle busy // never written
+
+// under returns what the session has under way, to look at.
+func (s *Session) under() *busy {
+	if s.busy == nil {
+		return &idle
+	}
+	return s.busy
+}
+
+// begin returns what the session has under way, to change. settle follows.
+func (s *Session) begin() *busy {
+	if s.busy == nil {
+		l := s.loop
+		if n := len(l.spare); n > 0 {
+			s.busy, l.spare = l.spare[n-1], l.spare[:n-1]
+		} else {
+			s.busy = new(busy)
+		}
+	}
+	return s.busy
+}
+
+// What a loop keeps of idle sessions' busys: their number, and the bytes of
+// cork of each.
+const (
+	maxSpare     = 256
+	maxSpareCork = 16 << 10
+)
+
+// settle gives busy back if nothing is under way any more.
+func (s *Session) settle() {
+	b := s.busy
+	if b == nil || len(b.cork) > 0 || b.stream != nil || b.joining != nil || b.unread != nil {
+		return
+	}
+	s.busy = nil
+	if l := s.loop; len(l.spare) < maxSpare && cap(b.cork) <= maxSpareCork {
+		l.spare = append(l.spare, b)
+	}
 }
 
 // subscription is one channel or pattern of a session.
@@ -73,7 +123,7 @@ type subscription struct {
 // the connection is closed with a code after head, and Open returns nil.
 func (l *Loop) Open(conn Conn, id *auth.Identity, head []byte) *Session {
 	app := l.hub.App(id.App.ID)
-	code := l.hub.standing(id)
+	code := l.hub.standing(id.Key)
 	if code == 0 && !app.Quota.Connect() {
 		code = protocol.CloseConnectionLimit
 	}
@@ -84,12 +134,12 @@ func (l *Loop) Open(conn Conn, id *auth.Identity, head []byte) *Session {
 	}
 	l.now = l.hub.clock()
 	s := &Session{
-		loop: l, conn: conn, app: app, id: id, open: true,
-		meta: string(id.PeerMetadata), expires: min(id.ExpiresAt, math.MaxInt64/1000) * 1000, lastSeen: l.now,
+		loop: l, conn: conn, app: app, key: id.Key, grant: id.Grant, open: true,
+		meta: string(id.PeerMetadata), expires: min(id.ExpiresAt, math.MaxInt64/1000) * 1000, lastSeen: momentOf(l.now),
 	}
 	l.enter(s)
-	app.Space.Enter(id.PeerID, s.ref())
-	s.welcome(head)
+	s.peer = app.Space.Enter(id.PeerID, s.ref())
+	s.welcome(id, head)
 	return s
 }
 
@@ -107,18 +157,18 @@ func (l *Loop) enter(s *Session) {
 	l.open++
 	// The first ping comes after a half to the whole interval and a tenth.
 	p := l.hub.limits.PingInterval.Milliseconds()
-	s.nextPing = l.now + p/2 + rand.Int64N(p*6/10+1)
+	s.nextPing = momentOf(l.now + p/2 + rand.Int64N(p*6/10+1))
 	l.due[s.slot] = s.nextTick()
 }
 
-func (s *Session) welcome(head []byte) {
+func (s *Session) welcome(id *auth.Identity, head []byte) {
 	now := time.Now()
 	s.loop.text = protocol.AppendWelcome(s.loop.text[:0], protocol.Welcome{
-		PeerID:         s.id.PeerID,
-		ExpiresAt:      s.id.ExpiresAt,
+		PeerID:         id.PeerID,
+		ExpiresAt:      id.ExpiresAt,
 		ServerTime:     now.Unix(),
 		MaxMessageSize: s.loop.hub.limits.MaxMessageSize,
-		Metadata:       s.id.WelcomeMetadata(now),
+		Metadata:       id.WelcomeMetadata(now),
 	})
 	s.write(frame.AppendFrame(head, frame.OpText, s.loop.text))
 }
@@ -135,7 +185,8 @@ func (s *Session) Ready() bool { return !s.held }
 // place. Begin comes before it.
 func (s *Session) Receive(buf []byte) int {
 	l := s.loop
-	s.lastSeen = l.now
+	s.lastSeen = momentOf(l.now)
+	l.receiving = s
 	done := 0
 	for s.open && !s.held {
 		m, n, err := s.reader.Next(buf[done:], l.hub.limits.maxFrame())
@@ -153,6 +204,7 @@ func (s *Session) Receive(buf []byte) int {
 		}
 		s.message(m)
 	}
+	l.receiving = nil
 	if !s.open {
 		l.schedule()
 		return len(buf)
@@ -208,12 +260,11 @@ func (s *Session) end(last []byte) {
 	if !s.open {
 		return
 	}
-	if s.stream != nil {
-		s.cork = s.stream.rest() // what is queued behind it is given up
+	before := s.under().cork
+	if b := s.under().stream; b != nil {
+		before = b.rest() // what is queued behind it is given up
 	}
-	b := append(s.cork[:len(s.cork):len(s.cork)], last...)
-	s.cork, s.stream = nil, nil
-	s.conn.Write(b)
+	s.conn.Write(slices.Concat(before, last))
 	if !s.open { // the write failed
 		return
 	}
@@ -230,7 +281,8 @@ func (s *Session) Closed(unread []byte) {
 	s.lost = true
 	if s.held && len(unread) > 0 {
 		// The client sent it before it went: it still counts.
-		s.unread = append(s.unread, unread...)
+		b := s.begin()
+		b.unread = append(b.unread, unread...)
 		return
 	}
 	s.bye()
@@ -250,11 +302,10 @@ func (s *Session) release() {
 	s.held = false
 	switch {
 	case s.lost:
-		unread := s.unread
-		s.unread = nil
+		unread := s.under().unread
 		n := s.Receive(unread)
 		if s.held {
-			s.unread = unread[n:]
+			s.begin().unread = unread[n:]
 		} else if s.open {
 			s.bye()
 		}
@@ -270,16 +321,15 @@ func (s *Session) leaveAll() {
 	for len(s.subs) > 0 {
 		s.drop(len(s.subs) - 1)
 	}
-	if s.joining != nil {
-		l.leaveHome(s.joining, s)
-		s.joining = nil
+	if p := s.under().joining; p != nil {
+		l.leaveHome(p, s)
 	}
-	s.app.Space.Exit(s.id.PeerID, s.ref())
+	s.app.Space.Exit(s.peer.ID, s.ref())
 	s.app.Quota.Disconnect()
 	l.sessions[s.slot] = nil
 	l.gens[s.slot]++
 	l.due[s.slot] = 0
 	l.free = append(l.free, s.slot)
 	l.open--
-	s.cork, s.stream, s.reader = nil, nil, frame.Reader{}
+	s.busy, s.reader = nil, frame.Reader{}
 }

@@ -23,7 +23,7 @@ func (s *Session) subscribe(r *request) {
 		return
 	}
 	part := s.app.Space.Join(string(r.Channel), s.loop.index)
-	if part.Channel.Home == s.loop.index {
+	if part.AtHome() {
 		s.loop.joinHome(part, s.member())
 		s.joined(part, r.IncludeSenderMetadata)
 		s.ack(r.RequestID)
@@ -62,7 +62,7 @@ func (s *Session) resubscribe(i int, r *request) {
 // joined makes the session a subscriber of the part, after the roster has it.
 func (s *Session) joined(part *registry.Part, meta bool) {
 	var flags uint8
-	if s.id.Grant.Allows(auth.Presence) {
+	if s.grant.Allows(auth.Presence) {
 		flags |= registry.FlagPresence
 	}
 	wild := s.wildMeta(part.Name)
@@ -139,13 +139,13 @@ func (s *Session) unsubscribe(r *request) {
 	if part != nil {
 		s.gather() // what was published while it was subscribed
 	}
-	if part == nil || part.Home != nil {
+	if part == nil || part.AtHome() {
 		s.drop(i)
 		s.ack(r.RequestID)
 		return
 	}
 	id := slices.Clone(r.RequestID)
-	ref, home := s.ref(), s.loop.hub.loops[part.Channel.Home]
+	ref, home := s.ref(), s.loop.hub.loops[part.Home()]
 	s.held = true
 	s.drop(i)
 	// The home loop posts the leave to whoever is to hear it before it answers
@@ -189,7 +189,7 @@ func (s *Session) drop(i int) {
 	}
 	if u.part.Subs[u.index].Flags&registry.FlagAwait != 0 {
 		s.await--
-		s.stream.forget(u.part)
+		s.under().stream.forget(u.part)
 	}
 	l.removeSubscriber(u.part, int(u.index))
 	l.leaveHome(u.part, s)

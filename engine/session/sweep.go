@@ -22,7 +22,7 @@ var pingFrame = frame.AppendFrame(nil, frame.OpPing, nil)
 
 // sweep ticks every session that is due.
 func (l *Loop) sweep() {
-	skew := time.Now().UnixMilli() - l.now
+	skew := time.Now().UnixMilli() - l.hub.clock()
 	if d := skew - l.skew; d > maxSkew || d < -maxSkew {
 		l.skew = skew
 		for _, s := range l.sessions {
@@ -32,7 +32,7 @@ func (l *Loop) sweep() {
 		}
 	}
 	for slot, due := range l.due {
-		if due != 0 && due <= l.now {
+		if due != 0 && due.until(l.now) <= 0 {
 			l.sessions[slot].tick()
 		}
 	}
@@ -50,25 +50,34 @@ func (s *Session) tick() {
 	case s.expires != 0 && l.now+l.skew >= s.expires-expiryLead:
 		s.close(protocol.CloseTokenExpired)
 		return
-	case l.now-s.lastSeen >= 2*ping:
+	case -s.lastSeen.until(l.now) >= 2*ping:
 		s.close(protocol.CloseInactive)
 		return
-	case l.now >= s.nextPing:
-		s.nextPing = l.now + ping*9/10 + rand.Int64N(ping/5+1)
+	case s.nextPing.until(l.now) <= 0:
+		s.nextPing = momentOf(l.now + ping*9/10 + rand.Int64N(ping/5+1))
 		s.put(pingFrame)
 	}
 	l.due[s.slot] = s.nextTick()
 }
 
-// nextTick returns when tick is needed next, in ms of the hub's clock.
-func (s *Session) nextTick() int64 {
-	ping := s.loop.hub.limits.PingInterval.Milliseconds()
-	next := min(s.nextPing, s.lastSeen+2*ping)
+// nextTick returns when tick is needed next.
+func (s *Session) nextTick() moment {
+	now := s.loop.now
+	wait := min(s.nextPing.until(now), s.lastSeen.until(now)+2*s.loop.hub.limits.PingInterval.Milliseconds())
 	if s.expires != 0 {
-		next = min(next, s.expires-expiryLead-s.loop.skew)
+		wait = min(wait, s.expires-expiryLead-s.loop.skew-now)
 	}
-	return max(next, 1)
+	return max(momentOf(now+max(wait, 0)), 1)
 }
+
+// moment is a time of a loop's clock, in ms and so short that it wraps around:
+// good for times within three weeks of now.
+type moment uint32
+
+func momentOf(ms int64) moment { return moment(ms) }
+
+// until returns the ms from now to m, negative if m is past.
+func (m moment) until(now int64) int64 { return int64(int32(uint32(m) - uint32(now))) }
 
 // recheckBatch is how many sessions a turn looks at after a change of keys.
 const recheckBatch = 16 << 10
@@ -79,7 +88,7 @@ func (l *Loop) recheck(slot int) {
 	end := min(slot+recheckBatch, len(l.sessions))
 	for _, s := range l.sessions[slot:end] {
 		if s != nil && s.open {
-			if code := l.hub.standing(s.id); code != 0 {
+			if code := l.hub.standing(s.key); code != 0 {
 				s.close(code)
 			}
 		}
