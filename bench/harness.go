@@ -199,8 +199,27 @@ func (h *harness) fits(n int) error {
 
 // ramp is how connections are opened, with a line of progress.
 func (h *harness) ramp(what string, n int) (client.Ramp, *progress) {
-	p := newProgress(h.std.err, what, n)
+	p := newProgress(h.std.err, what, n, 0)
 	return client.Ramp{Window: h.flags.Window, Progress: func(done int) { p.at(done, 0) }}, p
+}
+
+// watch tells of the progress of work that lasts d while do runs. count returns
+// what is done and how many errors there were; any goroutine may call it.
+func (h *harness) watch(what string, d time.Duration, count func() (done, errors int), do func() error) error {
+	p := newProgress(h.std.err, what, 0, d)
+	defer p.done()
+	doneC := make(chan error, 1)
+	go func() { doneC <- do() }()
+	t := time.NewTicker(redrawEvery)
+	defer t.Stop()
+	for {
+		select {
+		case err := <-doneC:
+			return err
+		case <-t.C:
+			p.at(count())
+		}
+	}
 }
 
 // settleLimit is how long a server is given to become idle.

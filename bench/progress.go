@@ -23,15 +23,17 @@ type progress struct {
 	w        io.Writer
 	terminal bool
 	what     string
-	total    int
+	total    int           // steps there are, 0: unknown
+	length   time.Duration // of the work, 0: until total
 	start    time.Time
 	shown    time.Time
 	width    int // of the line on the terminal
 }
 
-// newProgress tells of work of total steps; 0: unknown.
-func newProgress(w io.Writer, what string, total int) *progress {
-	p := &progress{w: w, what: what, total: total, start: time.Now()}
+// newProgress tells of work of total steps, or of any number of steps within
+// length.
+func newProgress(w io.Writer, what string, total int, length time.Duration) *progress {
+	p := &progress{w: w, what: what, total: total, length: length, start: time.Now()}
 	if f, ok := w.(*os.File); ok {
 		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 		p.terminal = err == nil
@@ -40,7 +42,7 @@ func newProgress(w io.Writer, what string, total int) *progress {
 	return p
 }
 
-// at tells that done steps are done, errors of them with errors.
+// at tells that done steps are done and that there were errors.
 func (p *progress) at(done, errors int) {
 	every := logEvery
 	if p.terminal {
@@ -62,15 +64,19 @@ func (p *progress) at(done, errors int) {
 
 func (p *progress) line(done, errors int, passed time.Duration) string {
 	rate := float64(done) / passed.Seconds()
-	if p.total == 0 {
-		return fmt.Sprintf("%s: %d done, %.0f/s, %d errors, %s", p.what, done, rate, errors, passed.Round(time.Second))
-	}
+	text := fmt.Sprintf("%s: %d", p.what, done)
 	eta := "?"
-	if done > 0 {
-		left := time.Duration(float64(p.total-done) / rate * float64(time.Second))
-		eta = left.Round(time.Second).String()
+	switch {
+	case p.length > 0:
+		eta = max(0, p.length-passed).Round(time.Second).String()
+	case done > 0:
+		left := float64(p.total-done) / rate
+		eta = time.Duration(left * float64(time.Second)).Round(time.Second).String()
 	}
-	return fmt.Sprintf("%s: %d of %d, %.0f/s, %d errors, ETA %s", p.what, done, p.total, rate, errors, eta)
+	if p.total > 0 {
+		text += fmt.Sprintf(" of %d", p.total)
+	}
+	return fmt.Sprintf("%s done, %.0f/s, %d errors, ETA %s", text, rate, errors, eta)
 }
 
 // done clears the line.

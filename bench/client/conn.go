@@ -112,6 +112,12 @@ func (c *Conn) Stall() {
 	c.poll()
 }
 
+// Resume reads again after Stall.
+func (c *Conn) Resume() {
+	c.stalled = false
+	c.poll()
+}
+
 // Close ends the connection without a close handshake, as a cut cable or a
 // killed client does. Handler.Closed is not called.
 func (c *Conn) Close() {
@@ -239,6 +245,7 @@ func (c *Conn) receive() {
 		return
 	}
 	l.bytes += uint64(n)
+	l.readAt = Now()
 	buf := l.buf[:have+n]
 	used, err := c.consume(buf)
 	if c.state == closed {

@@ -45,6 +45,7 @@ type Loop struct {
 	opens   int   // connections that are opening
 	frames  uint64
 	bytes   uint64
+	readAt  int64 // as Now
 	stopped bool
 	spare   []func()
 
@@ -109,6 +110,9 @@ func (l *Loop) Traffic() (frames, bytes uint64) {
 
 // Thread returns the loop's thread id. Any goroutine may call it.
 func (l *Loop) Thread() int { return int(l.thread.Load()) }
+
+// ReadAt is when what is being handled was read, as Now.
+func (l *Loop) ReadAt() int64 { return l.readAt }
 
 // At has f called at a time, as Now.
 func (l *Loop) At(when int64, f func()) { heap.Push(&l.timers, timer{when, f}) }
