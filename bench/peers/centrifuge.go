@@ -21,8 +21,11 @@ func serveCentrifuge(ctx context.Context, ready func(net.Addr)) error {
 		c.OnSubscribe(func(_ centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
 			answer(centrifuge.SubscribeReply{}, nil)
 		})
-		c.OnPublish(func(_ centrifuge.PublishEvent, answer centrifuge.PublishCallback) {
-			answer(centrifuge.PublishReply{}, nil)
+		c.OnPublish(func(e centrifuge.PublishEvent, answer centrifuge.PublishCallback) {
+			// Published here, not by the library after the answer: that would
+			// add the publisher's info to each delivery.
+			result, err := node.Publish(e.Channel, e.Data)
+			answer(centrifuge.PublishReply{Result: &result}, err)
 		})
 	})
 	if err := node.Run(); err != nil {

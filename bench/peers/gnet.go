@@ -11,6 +11,7 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/panjf2000/gnet/v2"
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,10 +31,14 @@ type gnetHub struct {
 }
 
 func serveGnet(ctx context.Context, ready func(net.Addr)) error {
+	logger, err := zap.NewProduction(zap.IncreaseLevel(zap.WarnLevel)) // to standard error
+	if err != nil {
+		return err
+	}
 	h := &gnetHub{bootedC: make(chan struct{})}
 	endedC := make(chan error, 1)
 	go func() {
-		endedC <- gnet.Run(h, "tcp4://"+listenAddr, gnet.WithNumEventLoop(1), gnet.WithReadBufferCap(maxMessage))
+		endedC <- gnet.Run(h, "tcp4://"+listenAddr, gnet.WithNumEventLoop(1), gnet.WithLogger(logger.Sugar()))
 	}()
 	select {
 	case err := <-endedC:

@@ -36,9 +36,16 @@ func names() []string {
 	return all
 }
 
-// start runs a hub on one core and returns its address. The hub must end in
-// order on SIGTERM once the test is over.
-func start(t *testing.T, name string) string {
+// running is a hub's process.
+type running struct {
+	t    *testing.T
+	name string
+	addr string
+}
+
+// start runs a hub on one core. It must end in order on SIGTERM once the test is
+// over.
+func start(t *testing.T, name string) *running {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], name)
 	cmd.Env = append(os.Environ(), asCommand+"=1", "GOMAXPROCS=1")
@@ -73,7 +80,7 @@ func start(t *testing.T, name string) string {
 	if line.PID != cmd.Process.Pid {
 		t.Fatalf("the hub says pid %d, want %d", line.PID, cmd.Process.Pid)
 	}
-	return line.Addr
+	return &running{t, name, line.Addr}
 }
 
 func TestFanOut(t *testing.T) {
@@ -83,8 +90,8 @@ func TestFanOut(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr := start(t, name)
-			room := []*peer{dial(t, addr, "/?channel=a"), dial(t, addr, "/x?channel=a&y=1"), dial(t, addr, "/v1?channel=a")}
+			hub := start(t, name)
+			room := []*peer{hub.dial("/?channel=a"), hub.dial("/x?channel=a&y=1"), hub.dial("/v1?channel=a")}
 			for i, from := range room {
 				text := fmt.Sprintf(`{"from":%d,"text":"grüße"}`, i)
 				from.text(text)
@@ -109,9 +116,9 @@ func TestChannelsAreApart(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr := start(t, name)
-			a1, a2 := dial(t, addr, "/?channel=a"), dial(t, addr, "/?channel=a")
-			b1, b2 := dial(t, addr, "/b"), dial(t, addr, "/b")
+			hub := start(t, name)
+			a1, a2 := hub.dial("/?channel=a"), hub.dial("/?channel=a")
+			b1, b2 := hub.dial("/b"), hub.dial("/b")
 			a1.text("for a")
 			a2.want("for a")
 			b1.text("for b")
@@ -129,10 +136,10 @@ func TestMembersLeave(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr := start(t, name)
-			stays, stays2 := dial(t, addr, "/?channel=a"), dial(t, addr, "/?channel=a")
+			hub := start(t, name)
+			stays, stays2 := hub.dial("/?channel=a"), hub.dial("/?channel=a")
 			for range 20 {
-				dial(t, addr, "/?channel=a").close()
+				hub.dial("/?channel=a").close()
 			}
 			for i := range 20 {
 				text := fmt.Sprint("message ", i)
@@ -151,8 +158,8 @@ func TestMessagesInFlight(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr := start(t, name)
-			from, to := dial(t, addr, "/?channel=a"), dial(t, addr, "/?channel=a")
+			hub := start(t, name)
+			from, to := hub.dial("/?channel=a"), hub.dial("/?channel=a")
 			var texts []string
 			for i := range inFlight {
 				texts = append(texts, fmt.Sprint("message ", i))
@@ -172,21 +179,21 @@ func TestPing(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := dial(t, start(t, name), "/?channel=a")
+			p := start(t, name).dial("/?channel=a")
 			p.ping("are you there")
 		})
 	}
 }
 
 func TestCentrifuge(t *testing.T) {
-	addr := start(t, "centrifuge")
-	subscriber, publisher := dial(t, addr, "/"), dial(t, addr, "/")
+	hub := start(t, "centrifuge")
+	subscriber, publisher := hub.dial("/"), hub.dial("/")
 	subscriber.text(`{"id":1,"connect":{}}` + "\n" + `{"id":2,"subscribe":{"channel":"a"}}`)
 	subscriber.wantLine(`{"id":1,"connect":`)
 	subscriber.wantLine(`{"id":2,"subscribe":`)
 	publisher.text(`{"id":1,"connect":{}}`)
 	publisher.wantLine(`{"id":1,"connect":`)
 	publisher.text(`{"id":2,"publish":{"channel":"a","data":{"n":1}}}`)
-	subscriber.wantLine(`{"push":{"channel":"a","pub":{"data":{"n":1}`)
+	subscriber.wantLine(`{"push":{"channel":"a","pub":{"data":{"n":1}}}}`)
 	publisher.wantLine(`{"id":2,"publish":`)
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -28,7 +29,18 @@ type peer struct {
 	lines []string // of the text frame read last, not yet asked for
 }
 
-func dial(t *testing.T, addr, target string) *peer {
+// dial connects a member. Some hubs join it only after they have answered the
+// upgrade, but before they read: a pong tells that it is in.
+func (r *running) dial(target string) *peer {
+	r.t.Helper()
+	p := upgrade(r.t, r.addr, target)
+	if r.name != "floor" { // joins at once and answers nothing
+		p.ping("joined")
+	}
+	return p
+}
+
+func upgrade(t *testing.T, addr, target string) *peer {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -83,14 +95,18 @@ func (p *peer) write(frames []byte) {
 // read returns the payload of the next frame, which must be of a kind.
 func (p *peer) read(op ws.OpCode) string {
 	p.t.Helper()
-	frame, err := ws.ReadFrame(p.in)
+	header, err := ws.ReadHeader(p.in)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if frame.Header.OpCode != op || !frame.Header.Fin || frame.Header.Masked {
-		p.t.Fatalf("got a frame %+v, want a whole unmasked one of opcode %d", frame.Header, op)
+	if header.OpCode != op || !header.Fin || header.Masked || header.Length > maxMessage {
+		p.t.Fatalf("got a frame %+v, want a whole unmasked one of opcode %d", header, op)
 	}
-	return string(frame.Payload)
+	payload := make([]byte, header.Length)
+	if _, err := io.ReadFull(p.in, payload); err != nil {
+		p.t.Fatal(err)
+	}
+	return string(payload)
 }
 
 // want reads a text message.
