@@ -24,16 +24,13 @@ func (g Glob) tokens() []token {
 		ts = append(ts, token(g.prefix[i]))
 	}
 	for i := 0; i < len(g.rest); i++ {
-		switch {
-		case g.rest[i] != '*':
-			if escapes(g.rest, i) {
-				i++
-			}
-			ts = append(ts, token(g.rest[i]))
-		case len(ts) > 0 && ts[len(ts)-1].wild():
-			ts[len(ts)-1] = tokenDeep
-		default:
+		switch c := g.rest[i]; c {
+		case star:
 			ts = append(ts, tokenStar)
+		case deep:
+			ts = append(ts, tokenDeep)
+		default:
+			ts = append(ts, token(c))
 		}
 	}
 	return ts

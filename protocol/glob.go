@@ -1,6 +1,9 @@
 package protocol
 
-import "strings"
+import (
+	"strings"
+	"unsafe"
+)
 
 // Glob is a compiled channel pattern: an immutable value, comparable with ==,
 // equal exactly when the pattern texts are. The zero Glob is CompileGlob("").
@@ -15,9 +18,14 @@ import "strings"
 type Glob struct {
 	source string // as given
 	prefix string // unescaped text before the first wildcard
-	rest   string // source from the first wildcard on; empty: none
-	suffix string // text behind the last wildcard, empty if it holds an escape
+	rest   string // from the first wildcard on: literals, unescaped, with star or deep before each
 }
+
+// The wildcards of Glob.rest: bytes that no UTF-8 text holds.
+const (
+	star = 0xff // any run without '/'
+	deep = 0xfe // any run
+)
 
 // CompileGlob makes a Glob; every string is a valid one.
 func CompileGlob(pattern string) Glob {
@@ -25,12 +33,25 @@ func CompileGlob(pattern string) Glob {
 		return Glob{source: pattern, prefix: pattern}
 	}
 	wild := firstWildcard(pattern)
-	g := Glob{source: pattern, prefix: unescapeGlob(pattern[:wild]), rest: pattern[wild:]}
-	if tail := pattern[strings.LastIndexByte(pattern, '*')+1:]; wild < len(pattern) && strings.IndexByte(tail, '\\') < 0 &&
-		strings.IndexByte(g.rest, '\\') < 0 {
-		g.suffix = tail
+	return Glob{source: pattern, prefix: unescapeGlob(pattern[:wild]), rest: compileRest(pattern[wild:])}
+}
+
+// compileRest makes Glob.rest of a pattern from its first wildcard on.
+func compileRest(pattern string) string {
+	var b strings.Builder
+	for len(pattern) > 0 {
+		stars := len(pattern) - len(strings.TrimLeft(pattern, "*"))
+		if stars > 1 {
+			b.WriteByte(deep)
+		} else {
+			b.WriteByte(star)
+		}
+		pattern = pattern[stars:]
+		next := firstWildcard(pattern)
+		b.WriteString(unescapeGlob(pattern[:next]))
+		pattern = pattern[next:]
 	}
-	return g
+	return b.String()
 }
 
 // firstWildcard is the index of the first unescaped '*', or the length.
@@ -84,8 +105,8 @@ func (g Glob) Literal() (name string, ok bool) {
 	return g.prefix, true
 }
 
-// Match reports whether the whole of name matches. It does not allocate and
-// takes at most len(pattern) × len(name) steps.
+// Match reports whether the whole of name, valid UTF-8, matches. It does not
+// allocate; see matchGlob for what it costs.
 func (g Glob) Match(name string) bool {
 	ok, _ := matchGlob(g, name)
 	return ok
@@ -93,135 +114,82 @@ func (g Glob) Match(name string) bool {
 
 // MatchBytes is Match for a name held in bytes.
 func (g Glob) MatchBytes(name []byte) bool {
-	ok, _ := matchGlob(g, name)
+	ok, _ := matchGlob(g, unsafe.String(unsafe.SliceData(name), len(name)))
 	return ok
 }
 
-// matchGlob checks the prefix and leaves the rest to a matcher. steps counts
-// the rounds of the matcher's loop, for the test that they stay bounded.
-func matchGlob[T string | []byte](g Glob, name T) (ok bool, steps int) {
-	if len(name) < len(g.prefix) || string(name[:len(g.prefix)]) != g.prefix {
-		return false, 0
+// matchGlob places each literal of the pattern as far left as it fits: earlier
+// wildcards need no second try, since what follows them stands leftmost already.
+// Only a star that would have to take a '/' sends it back, to the last deep
+// wildcard, which then takes more. steps counts the literals placed, each found
+// by one search: at most one for each literal and '/' of the name, so that
+// hostile patterns cost no more than length × length.
+func matchGlob(g Glob, name string) (ok bool, steps int) {
+	if !strings.HasPrefix(name, g.prefix) || g.rest == "" {
+		return name == g.prefix, 0
 	}
-	if g.rest == "" {
-		return len(name) == len(g.prefix), 0
+	var retry struct {
+		rest string // behind the last deep wildcard
+		at   int    // where the literal there was placed
 	}
-	// What most patterns that do not match fail by is cheaper to look at first
-	// than to find out step by step.
-	if k := len(name) - len(g.suffix); k < len(g.prefix) || string(name[k:]) != g.suffix {
-		return false, 0
-	}
-	m := matcher[T]{pattern: g.rest, name: name, n: len(g.prefix)}
-	return m.run()
-}
-
-// matcher holds one attempt to match name[n:] with pattern[p:]. It places each
-// literal as far left as it fits and on a mismatch returns to a wildcard to let
-// it take more: to the last '*', and when that meets a '/', to the last '**'.
-// Earlier wildcards need no second try, since what follows them was placed
-// leftmost already.
-type matcher[T string | []byte] struct {
-	pattern string
-	name    T
-	p, n    int
-
-	star, deep retry
-}
-
-// retry is where to go on when a wildcard takes one byte more. The pattern of
-// matcher starts with a wildcard, so p is 0 exactly when there was none.
-type retry struct {
-	p int // after the wildcard
-	n int // end of what it has taken
-}
-
-func (m *matcher[T]) run() (ok bool, steps int) {
+	rest, n := g.rest, len(g.prefix)
 	for {
 		steps++
-		switch {
-		case m.p < len(m.pattern) && m.pattern[m.p] == '*':
-			if m.wildcard() {
-				return true, steps
+		wild := rest[0]
+		rest = rest[1:]
+		literal, last := rest, true
+		if next := nextWildcard(rest); next >= 0 {
+			literal, last = rest[:next], false
+		}
+		at := n // where the literal is placed
+		if last {
+			if at = len(name) - len(literal); at < n || name[at:] != literal {
+				return false, steps
 			}
-		case m.literal():
-		case m.p == len(m.pattern) && m.n == len(m.name):
-			return true, steps
-		case !m.backtrack():
+		} else if i := strings.Index(name[n:], literal); i >= 0 {
+			at = n + i
+		} else {
 			return false, steps
 		}
-	}
-}
-
-// wildcard takes a run of stars, matching nothing at first. It reports true
-// when a '**' ends the pattern: the rest of the name does not matter.
-func (m *matcher[T]) wildcard() (matched bool) {
-	p := m.p + 1
-	for p < len(m.pattern) && m.pattern[p] == '*' {
-		p++
-	}
-	deep := p-m.p > 1
-	m.p = p
-	if deep {
-		m.deep, m.star = retry{p, m.n}, retry{}
-		return p == len(m.pattern)
-	}
-	m.star = retry{p, m.n}
-	return false
-}
-
-// literal matches one byte of both and steps over it.
-func (m *matcher[T]) literal() bool {
-	if m.p == len(m.pattern) || m.n == len(m.name) {
-		return false
-	}
-	p := m.p
-	if escapes(m.pattern, p) {
-		p++
-	}
-	if m.pattern[p] != m.name[m.n] {
-		return false
-	}
-	m.p, m.n = p+1, m.n+1
-	return true
-}
-
-// backtrack lets the last wildcard that can take one byte more, and reports
-// false when none can.
-func (m *matcher[T]) backtrack() bool {
-	if m.star.p > 0 {
-		if m.star.n == len(m.name) {
-			// A '**' that took more would only leave less to search.
-			return false
+		switch {
+		case wild == deep:
+			if last {
+				return true, steps
+			}
+			retry.rest, retry.at = rest, at
+		case strings.IndexByte(name[n:at], '/') < 0:
+			if last {
+				return true, steps
+			}
+		default:
+			// Every place for the literal behind the deep wildcard up to the
+			// next '/' leads to the same obstacle: one without a '/' in it only
+			// moves towards it, one with a '/' has it where the name has not.
+			slash := -1
+			if retry.rest != "" {
+				slash = strings.IndexByte(name[retry.at:], '/')
+			}
+			if slash < 0 {
+				return false, steps
+			}
+			literal = retry.rest[:nextWildcard(retry.rest)]
+			i := strings.Index(name[retry.at+slash+1:], literal)
+			if i < 0 {
+				return false, steps
+			}
+			retry.at += slash + 1 + i
+			rest, at = retry.rest, retry.at
 		}
-		if m.name[m.star.n] != '/' {
-			m.star.n++
-			m.p, m.n = m.star.p, m.star.n
-			return true
+		rest, n = rest[len(literal):], at+len(literal)
+	}
+}
+
+// nextWildcard returns the index of the first wildcard of Glob.rest, or -1.
+func nextWildcard(rest string) int {
+	for i := range len(rest) {
+		if rest[i] >= deep {
+			return i
 		}
 	}
-	if m.deep.p == 0 || m.deep.n == len(m.name) {
-		return false
-	}
-	m.deep.n = m.nextStart()
-	if m.deep.n > len(m.name) {
-		return false
-	}
-	m.p, m.n = m.deep.p, m.deep.n
-	m.star = retry{}
-	return true
-}
-
-// nextStart is where the last '**' tries to end next, beyond the name if there
-// is nothing left to try. When the literal behind it and a '*' were placed, all
-// starts up to the next '/' lead to the same failure: a literal without '/' only
-// moves to the right before the same obstacle, one with '/' has its first where
-// the name has not. To skip them keeps the work quadratic.
-func (m *matcher[T]) nextStart() int {
-	next := m.deep.n
-	if m.star.p > 0 {
-		for next < len(m.name) && m.name[next] != '/' {
-			next++
-		}
-	}
-	return next + 1
+	return -1
 }
