@@ -8,8 +8,12 @@ import (
 
 // flushBudget is how many subscribers a turn writes to before the sockets that
 // are ready get their turn: a channel of ten thousand would hold the loop for a
-// tenth of a second.
-const flushBudget = 512
+// tenth of a second. gatherCost frames that have to be put in order for one
+// subscriber weigh as much as a write.
+const (
+	flushBudget = 512
+	gatherCost  = 16
+)
 
 // dirtyList is the parts with something to write, oldest first.
 type dirtyList struct {
@@ -21,7 +25,14 @@ func (d *dirtyList) len() int { return len(d.parts) - d.head }
 
 func (d *dirtyList) first() *registry.Part { return d.parts[d.head] }
 
-func (d *dirtyList) push(p *registry.Part) { d.parts = append(d.parts, p) }
+func (d *dirtyList) push(p *registry.Part) {
+	if d.head > 64 && 2*d.head > len(d.parts) {
+		n := copy(d.parts, d.parts[d.head:])
+		clear(d.parts[n:])
+		d.parts, d.head = d.parts[:n], 0
+	}
+	d.parts = append(d.parts, p)
+}
 
 func (d *dirtyList) pop() {
 	d.parts[d.head] = nil
@@ -41,12 +52,13 @@ func (l *Loop) soil(p *registry.Part) {
 // flush writes the pending frames of the dirty parts to their subscribers, one
 // write a subscriber, and yields when its budget is spent.
 func (l *Loop) flush() {
+	l.gathered = 0
 	budget := flushBudget
 	for l.dirty.len() > 0 {
 		p := l.dirty.first()
 		l.freeze(p)
 		for o := p.Out; o.Cursor < len(p.Subs); o.Cursor++ {
-			if budget == 0 {
+			if budget <= l.gathered/gatherCost {
 				l.scheduled = true
 				l.waker.WakeFair()
 				return
@@ -146,6 +158,7 @@ func (s *Session) gather() {
 			s.pull(first.part, int(first.index))
 			return
 		}
+		s.loop.gathered++
 		p, i := first.part, int(first.index)
 		if tell {
 			t, _ := p.NextTell(i, false)

@@ -42,6 +42,7 @@ type Loop struct {
 	pool      registry.Pool
 	untold    map[string][]*registry.Part // peer → parts with a delta of it, once for each
 	dirty     dirtyList
+	gathered  int        // frames put in order one by one in this flush
 	corked    []*Session // sessions with bytes in their cork
 	gone      []*Session // closed sessions, to be taken out of everything
 	spare     []*busy    // for reuse

@@ -107,12 +107,47 @@ func (l *Loop) tell(p *registry.Part) {
 }
 
 // tellOf makes due what the app's parts here have yet to tell of the peer,
-// because something is about to come from it.
-func (l *Loop) tellOf(app *App, peer string) {
+// because a message of it is about to come to the subscribers of to: all that to
+// itself has untold, and of other channels what the subscribers of both lack.
+func (l *Loop) tellOf(to *registry.Part, peer string) {
 	for _, p := range l.untold[peer] {
-		if p.Space() == app.Space {
+		switch {
+		case p.Space() != to.Space():
+		case p == to:
 			l.tell(p)
+		default:
+			l.tellBoth(p, to, peer)
 		}
+	}
+}
+
+// tellBoth tells the subscribers of p that are also to's what they do not know
+// of the peer, each behind what is pending for it.
+func (l *Loop) tellBoth(p, to *registry.Part, peer string) {
+	if len(p.Subs) > len(to.Subs) {
+		for i := range to.Subs {
+			l.sessions[to.Subs[i].Slot].hearIn(p, peer)
+		}
+		return
+	}
+	for i := range p.Subs {
+		if s := l.sessions[p.Subs[i].Slot]; s.place(to) >= 0 {
+			s.hearIn(p, peer)
+		}
+	}
+}
+
+// hearIn tells the session what it does not know yet of the peer in the channel,
+// behind what is pending for it.
+func (s *Session) hearIn(p *registry.Part, peer string) {
+	i := s.place(p)
+	if i < 0 || !p.Deltas.InvolvesSince(peer, p.Subs[i].Since) {
+		return
+	}
+	const shown = registry.FlagPresence | registry.FlagAwait
+	if p.Subs[i].Flags&shown == registry.FlagPresence {
+		s.gather()
+		s.loop.tellOne(s, p, i, p.Seq)
 	}
 }
 

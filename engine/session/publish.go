@@ -113,10 +113,11 @@ func (h *Hub) fanOut(m *publication, to registry.Loops, t *tally) {
 
 const (
 	// maxInbound is how many bytes of messages may wait in a loop's inbox before
-	// those who send there have to wait, and
-	// crowdedPause how long they wait before they look again, in ms.
-	maxInbound   = 32 << 20
-	crowdedPause = 2
+	// those who send there have to wait; they look again after minCrowded ms,
+	// then ever later up to maxCrowded.
+	maxInbound = 32 << 20
+	minCrowded = 2
+	maxCrowded = 64
 )
 
 // giveWay holds the session while one of the loops it sends to is behind: what
@@ -127,16 +128,16 @@ func (s *Session) giveWay(to registry.Loops) {
 		return
 	}
 	s.held = true
-	s.waitWhileCrowded(to)
+	s.waitWhileCrowded(to, minCrowded)
 }
 
-func (s *Session) waitWhileCrowded(to registry.Loops) {
+func (s *Session) waitWhileCrowded(to registry.Loops, pause int64) {
 	ref := s.ref()
-	s.loop.at(s.loop.now+crowdedPause, func(l *Loop) {
+	s.loop.at(s.loop.now+pause, func(l *Loop) {
 		switch s := l.session(ref); {
 		case s == nil:
 		case l.hub.crowded(to):
-			s.waitWhileCrowded(to)
+			s.waitWhileCrowded(to, min(2*pause, maxCrowded))
 		default:
 			s.release()
 		}
@@ -153,7 +154,6 @@ func (h *Hub) crowded(to registry.Loops) (yes bool) {
 // pattern, and returns how many that is.
 func (l *Loop) deliverAll(m *publication) int {
 	n := 0
-	l.tellOf(m.app, m.from)
 	if m.ch != nil {
 		if p := m.ch.Part(l.index); p != nil && len(p.Subs) > 0 {
 			n += l.append(p, m)
@@ -172,6 +172,7 @@ const maxPending = 256 << 10
 // append adds the publication to the part's pending frames and returns how many
 // subscribers it is for.
 func (l *Loop) append(p *registry.Part, m *publication) int {
+	l.tellOf(p, m.from)
 	l.soil(p)
 	sender, i := (*Session)(nil), -1
 	if m.except.Loop() == l.index {

@@ -46,6 +46,10 @@ func (s *Session) tick() {
 		return
 	}
 	ping := l.hub.limits.PingInterval.Milliseconds()
+	if b := s.under().stream; b != nil {
+		// The ping waits behind the snapshot; that it drains is a sign of life.
+		s.lastSeen = momentOf(max(b.moved, l.now+s.lastSeen.until(l.now)))
+	}
 	switch {
 	case s.expires != 0 && l.now+l.skew >= s.expires-expiryLead:
 		s.close(protocol.CloseTokenExpired)
