@@ -249,7 +249,7 @@ func (s *Server) drain() {
 		return
 	}
 	s.gate.draining.Store(true)
-	s.log.Info("draining", "connections", s.reactor.Conns(), "timeout", s.cfg.DrainTimeout)
+	s.log.Info("draining", "connections", s.reactor.Conns(), "timeout", s.cfg.DrainTimeout.String())
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout+settleTime)
 	defer cancel()
 	s.hub.Drain(ctx, s.cfg.DrainTimeout)

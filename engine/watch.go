@@ -12,7 +12,8 @@ import (
 // and costs one system call an interval.
 type watcher struct {
 	path string
-	seen fs.FileInfo // nil: no such file
+	seen fs.FileInfo // at the last look; nil: no such file
+	told fs.FileInfo // as of the last change told
 }
 
 // watchEvery leaves room within the second in which a revoked key takes effect.
@@ -21,6 +22,7 @@ const watchEvery = 200 * time.Millisecond
 func watch(path string) *watcher {
 	w := &watcher{path: path}
 	w.seen, _ = os.Stat(path)
+	w.told = w.seen
 	return w
 }
 
@@ -41,13 +43,24 @@ func (w *watcher) run(ctx context.Context, changed func()) {
 	}
 }
 
-// look reports whether the file is another than at the last look.
+// look reports whether the file has changed, once it is at rest for an
+// interval: a file that is half written may be a valid one without the other
+// half's keys, and all their sockets would be closed.
 func (w *watcher) look() bool {
 	now, err := os.Stat(w.path)
 	if err != nil {
 		return false
 	}
-	was := w.seen
+	atRest := sameFile(w.seen, now)
 	w.seen = now
-	return was == nil || !os.SameFile(was, now) || !was.ModTime().Equal(now.ModTime()) || was.Size() != now.Size()
+	if !atRest || sameFile(w.told, now) {
+		return false
+	}
+	w.told = now
+	return true
+}
+
+// sameFile reports whether b is a with the same content, as far as can be seen.
+func sameFile(a, b fs.FileInfo) bool {
+	return a != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
