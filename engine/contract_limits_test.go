@@ -314,7 +314,7 @@ func staysAlive(t *testing.T, w *world, answer func(*client, []byte)) {
 	for i := range 4 {
 		op, payload, err := c.read()
 		if err != nil || op != ws.OpPing {
-			t.Fatalf("got %v %q, %v; want a ping", op, payload, err)
+			t.Fatalf("ping %d: got %v %q, %v after %v", i, op, payload, err, time.Since(begun))
 		}
 		if got, want := time.Since(begun), pingInterval/2+time.Duration(i)*pingInterval*9/10; got < want {
 			t.Errorf("ping %d: got it after %v, want it %v after the welcome or later", i, got, want)

@@ -173,18 +173,23 @@ func TestContractSidecarBounds(t *testing.T) {
 func fillSidecar(t *testing.T, w *world) {
 	t.Helper()
 	request := w.httpRequest("GET", "/v1/usage", "")
-	status := func() (int, *client) {
+	ask := func() *client {
 		c := dial(t, w.addr, "")
 		c.write(request)
+		return c
+	}
+	status := func() (int, *client) {
+		c := ask()
 		return c.answer().status, c
 	}
-	var kept []*client
-	for len(kept) < 1023 {
-		code, c := status()
-		if code != http.StatusOK {
-			t.Fatalf("connection %d: got %d, want 200", len(kept)+1, code)
+	kept := make([]*client, 1023)
+	for i := range kept {
+		kept[i] = ask()
+	}
+	for i, c := range kept {
+		if code := c.answer().status; code != http.StatusOK {
+			t.Fatalf("connection %d: got %d, want 200", i+1, code)
 		}
-		kept = append(kept, c)
 	}
 	// The slow body may hold the last place or have lost it already.
 	code, _ := status()

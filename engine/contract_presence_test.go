@@ -489,8 +489,12 @@ func checkJoinStorm(t *testing.T, w *world) {
 	const joins = 100
 	alice := w.watcher(t, "alice").subscribe("room")
 	alice.untilPong()
-	for i := range joins {
-		w.peer(t, fmt.Sprintf("p%d", i)).subscribe("room")
+	crowd := w.crowd(t, "p", joins, "lobby", nil)
+	for _, c := range crowd {
+		c.send(`{"type":"subscribe","channel":"room","requestId":"r"}`)
+	}
+	for _, c := range crowd {
+		c.expectAck("r")
 	}
 	frames, view := alice.untilPong(), rosterView{}
 	for _, f := range frames {

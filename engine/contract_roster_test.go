@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -24,19 +23,14 @@ func checkHugeRoster(t *testing.T, w *world) {
 	watcher := w.watcher(t, "watcher").subscribe("room")
 	watcher.untilPong()
 	meta := strings.Repeat("m", 4050)
-	var some *client
-	for i := range peers {
-		some = w.peer(t, fmt.Sprintf("p%d", i), claims{"peerMetadata": claims{"x": meta}}).subscribe("room")
-	}
+	some := w.crowd(t, "p", peers, "room", claims{"x": meta})[0]
 	expectParts(t, "deltas", watcher, peers)
 
 	late := w.watcher(t, "late").subscribe("room")
 	expectParts(t, "snapshot", late, peers+1)
 
 	// A channel below the cap is told in one frame, however near.
-	for i := range 200 {
-		w.peer(t, fmt.Sprintf("q%d", i), claims{"peerMetadata": claims{"x": meta}}).subscribe("near")
-	}
+	w.crowd(t, "q", 200, "near", claims{"x": meta})
 	near := w.watcher(t, "near").subscribe("near")
 	if frames := near.untilPong(); len(frames) != 1 || len(frames[0].peers("joined")) != 200 {
 		t.Errorf("roster below the cap: got %d frames, want 1", len(frames))

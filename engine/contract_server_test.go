@@ -283,6 +283,26 @@ func (w *world) watcher(t testing.TB, peerID string, more ...claims) *client {
 	return w.enter(t, "token="+w.app.sk.sign(c))
 }
 
+// crowd has n peers join the channel at once, without presence; their ids are the prefix and a number.
+func (w *world) crowd(t testing.TB, prefix string, n int, channel string, peerMetadata claims) []*client {
+	t.Helper()
+	list := make([]*client, n)
+	for i := range list {
+		c := claims{"sub": fmt.Sprintf("%s%d", prefix, i), "exp": in(time.Hour), "permissions": []string{"publish", "subscribe", "send"}}
+		if peerMetadata != nil {
+			c["peerMetadata"] = peerMetadata
+		}
+		list[i] = dial(t, w.addr, "")
+		list[i].write(upgradeHead("/v1?token="+w.app.sk.sign(c)) + text(fmt.Sprintf(`{"type":"subscribe","channel":%q,"requestId":"s"}`, channel)))
+	}
+	for _, c := range list {
+		c.expectSwitch()
+		c.welcome = c.recv("welcome")
+		c.expectAck("s")
+	}
+	return list
+}
+
 // enter connects with the query and expects a welcome.
 func (w *world) enter(t testing.TB, query string) *client {
 	t.Helper()
