@@ -309,6 +309,9 @@ func (w *world) step() {
 		w.arrive(r)
 	case n < 40:
 		w.act(w.clients[r.IntN(len(w.clients))], r)
+	case n < 48 && len(w.crowd) > 0:
+		// Often, so that some leave in the midst of a flush.
+		w.mingle(r.IntN(len(w.crowd)), r.IntN(2) == 0)
 	case n < 65:
 		if c := w.clients[r.IntN(len(w.clients))]; len(c.input) > 0 {
 			w.read(c, r)
@@ -322,9 +325,6 @@ func (w *world) step() {
 	case n < 97:
 		for _, c := range w.clients {
 			c.queued = r.IntN(c.queued + 1)
-		}
-		if n := len(w.crowd); n > 0 {
-			w.mingle(r.IntN(n), r.IntN(2) == 0)
 		}
 	default:
 		w.outside(r)
