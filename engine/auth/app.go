@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"strings"
@@ -50,7 +51,7 @@ type Turn struct {
 	TTL    int64  // seconds for which credentials made from it hold
 }
 
-// Key is one credential of an app, secret or publishable. Immutable.
+// Key is one credential of an app, secret or publishable. Immutable, but for a cache with a lock of its own.
 type Key struct {
 	ID             string
 	App            *App
@@ -64,6 +65,8 @@ type Key struct {
 	// grants holds a ready grant for every set of actions, for tokens without a channels claim: their
 	// connections share these.
 	grants [actionSets]Grant
+	// claimed holds grants of tokens with a channels claim, for the next token that claims the same.
+	claimed *grantCache
 }
 
 // Secret reports whether k is a secret key, one that signs tokens and opens the REST API.
@@ -72,12 +75,14 @@ func (k *Key) Secret() bool { return k.secret.hmac != nil }
 // Grant returns what the key by itself allows.
 func (k *Key) Grant() *Grant { return &k.grants[k.Actions&AllActions] }
 
-// secret is a secret in the two shapes its uses need, each of a size that tells nothing of its length: so
-// every verification costs the same.
+// secret is a secret in the shapes its uses need, each of a size that tells nothing of its length: so every
+// verification costs the same.
 type secret struct {
 	// hmac is an HMAC-SHA256 key, at most one block long: RFC 2104 §2 hashes longer keys, which is done
 	// here once. nil for a publishable key.
 	hmac []byte
+	// start is where every HMAC with it begins.
+	start macStart
 	// digest is the SHA-256 of the whole secret, for comparing a REST credential.
 	digest [sha256.Size]byte
 }
@@ -85,8 +90,9 @@ type secret struct {
 func newSecret(text string) secret {
 	s := secret{hmac: []byte(text), digest: sha256.Sum256([]byte(text))}
 	if len(text) > sha256.BlockSize {
-		s.hmac = s.digest[:]
+		s.hmac = bytes.Clone(s.digest[:])
 	}
+	s.start = newMACStart(s.hmac)
 	return s
 }
 
@@ -107,6 +113,7 @@ func newSet(apps []*App) *Set {
 		s.appsByID[app.ID] = app
 		for _, k := range app.Keys {
 			s.keysByID[k.ID] = k
+			k.claimed = new(grantCache)
 			for actions := range k.grants {
 				k.grants[actions] = Grant{key: k, actions: Actions(actions)}
 			}

@@ -45,44 +45,36 @@ func (c *rawClaims) UnmarshalJSON(text []byte) error {
 
 // tokenClaims are a token's claims, decoded and checked as far as they can be without a key or a clock.
 type tokenClaims struct {
-	sub            string
-	exp            float64 // unix seconds, as nbf
-	nbf            float64 // -Inf if absent
-	hasChannels    bool
-	channels       []string
-	hasPermissions bool
-	permissions    Actions
-	metadata       []byte // compact, nil if absent
-	peerMetadata   []byte // compact, nil if absent
+	sub          string
+	exp          float64 // unix seconds, as nbf
+	nbf          float64 // -Inf if absent
+	channels     []byte  // JSON list of strings, nil if absent; borrowed from the members
+	permissions  Actions // AllActions if absent
+	metadata     []byte  // compact, nil if absent
+	peerMetadata []byte  // compact, nil if absent
 }
 
-// decodeClaims decodes text, a JSON object that encoding/json has found valid. Names match exactly, for it is a
-// map that they go into, and the last of equal ones wins; null is a wrong type like any other. problem says in
-// words what is wrong, and is empty if nothing is.
-func decodeClaims(text []byte) (c *tokenClaims, problem string) {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(text, &members) != nil {
-		return nil, "the claims are no JSON object"
+// decode decodes m. null is a wrong type like any other. problem says in words what is wrong, and is empty if
+// nothing is. Nothing but c.channels aliases m afterwards.
+func (c *tokenClaims) decode(m *claimMembers) (problem string) {
+	*c = tokenClaims{nbf: math.Inf(-1), permissions: AllActions}
+	if problem = c.decodeSubject(m.sub); problem != "" {
+		return problem
 	}
-	c = &tokenClaims{nbf: math.Inf(-1)}
-	problem = c.decodeSubject(members)
-	if problem == "" {
-		problem = c.decodeTimes(members)
+	if problem = c.decodeTimes(m); problem != "" {
+		return problem
 	}
-	if problem == "" {
-		problem = c.decodeLists(members)
+	if problem = c.decodeLists(m); problem != "" {
+		return problem
 	}
-	if problem == "" {
-		problem = c.decodeMetadata(members)
-	}
-	return c, problem
+	return c.decodeMetadata(m)
 }
 
-func (c *tokenClaims) decodeSubject(members map[string]json.RawMessage) string {
-	raw, ok := members["sub"]
-	if !ok {
+func (c *tokenClaims) decodeSubject(raw []byte) string {
+	if raw == nil {
 		return "sub is missing"
 	}
+	var ok bool
 	if c.sub, ok = decodeString(raw); !ok {
 		return "sub is no string"
 	}
@@ -92,74 +84,81 @@ func (c *tokenClaims) decodeSubject(members map[string]json.RawMessage) string {
 	return ""
 }
 
-func (c *tokenClaims) decodeTimes(members map[string]json.RawMessage) string {
-	for _, m := range [...]struct {
+func (c *tokenClaims) decodeTimes(m *claimMembers) string {
+	var iat float64 // of no consequence
+	for _, t := range [...]struct {
 		name string
-		dst  *float64 // nil: of no consequence
+		raw  []byte
+		dst  *float64
 	}{
-		{"exp", &c.exp}, {"nbf", &c.nbf}, {"iat", nil},
+		{"exp", m.exp, &c.exp}, {"nbf", m.nbf, &c.nbf}, {"iat", m.iat, &iat},
 	} {
-		raw, present := members[m.name]
-		if !present && m.name != "exp" {
+		if t.raw == nil && t.name != "exp" {
 			continue
 		}
-		seconds, ok := decodeNumber(raw)
+		seconds, ok := decodeNumber(t.raw)
 		if !ok {
-			return m.name + " is missing or no number"
+			return t.name + " is missing or no number"
 		}
 		if math.Abs(seconds) > maxUnix {
-			return m.name + " is beyond every date"
+			return t.name + " is beyond every date"
 		}
-		if m.dst != nil {
-			*m.dst = seconds
-		}
+		*t.dst = seconds
 	}
 	return ""
 }
 
 // decodeLists ignores permissions it does not know: no key allows what they mean.
-func (c *tokenClaims) decodeLists(members map[string]json.RawMessage) string {
-	raw, ok := members["channels"]
-	if c.hasChannels = ok; ok {
-		if c.channels, ok = decodeStrings(raw); !ok {
+func (c *tokenClaims) decodeLists(m *claimMembers) string {
+	if m.channels != nil {
+		if !eachString(m.channels, func([]byte) {}) {
 			return "channels is no list of strings"
 		}
+		c.channels = m.channels
 	}
-	raw, ok = members["permissions"]
-	if c.hasPermissions = ok; ok {
-		words, ok := decodeStrings(raw)
+	if m.permissions != nil {
+		c.permissions = 0
+		ok := eachString(m.permissions, func(raw []byte) {
+			if word, ok := plainText(raw); ok {
+				c.permissions |= actionOf(word)
+			} else if word, ok := decodeString(raw); ok {
+				c.permissions |= actionOf([]byte(word))
+			}
+		})
 		if !ok {
 			return "permissions is no list of strings"
-		}
-		for _, word := range words {
-			action, _ := ParseAction(word)
-			c.permissions |= action
 		}
 	}
 	return ""
 }
 
-func (c *tokenClaims) decodeMetadata(members map[string]json.RawMessage) string {
-	for _, m := range [...]struct {
+// actionOf is the action that word names, or none.
+func actionOf(word []byte) Actions {
+	action, _ := ParseAction(string(word))
+	return action
+}
+
+func (c *tokenClaims) decodeMetadata(m *claimMembers) string {
+	for _, o := range [...]struct {
 		name  string
+		raw   []byte
 		limit int
 		dst   *[]byte
 	}{
-		{"metadata", MaxMetadataLen, &c.metadata},
-		{"peerMetadata", MaxPeerMetadataLen, &c.peerMetadata},
+		{"metadata", m.metadata, MaxMetadataLen, &c.metadata},
+		{"peerMetadata", m.peerMetadata, MaxPeerMetadataLen, &c.peerMetadata},
 	} {
-		raw, present := members[m.name]
-		if !present {
+		if o.raw == nil {
 			continue
 		}
-		if !bytes.HasPrefix(raw, []byte("{")) {
-			return m.name + " is no object"
+		if !bytes.HasPrefix(o.raw, []byte("{")) {
+			return o.name + " is no object"
 		}
-		object := compact(raw)
-		if len(object) > m.limit {
-			return m.name + " is over " + strconv.Itoa(m.limit) + " bytes"
+		object := compact(o.raw)
+		if len(object) > o.limit {
+			return o.name + " is over " + strconv.Itoa(o.limit) + " bytes"
 		}
-		*m.dst = object
+		*o.dst = object
 	}
 	return ""
 }
@@ -178,32 +177,62 @@ func (c *tokenClaims) checkTimes(now time.Time) *Refusal {
 // expiresAt is exp in whole seconds: a fraction is not waited for.
 func (c *tokenClaims) expiresAt() int64 { return int64(math.Floor(c.exp)) }
 
-// decodeString decodes a JSON string, into memory of its own; null is none.
-func decodeString(raw json.RawMessage) (s string, ok bool) {
-	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
-		return "", false
-	}
-	return strings.Clone(s), true // go-json's strings share one buffer
-}
-
-// decodeStrings decodes a JSON list of strings; null is none, and no element either.
-func decodeStrings(raw json.RawMessage) (list []string, ok bool) {
-	var elements []*string
-	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &elements) != nil {
+// plainText returns what the JSON string raw says if it has no escapes: a part of raw.
+func plainText(raw []byte) (text []byte, ok bool) {
+	if len(raw) < 2 || raw[0] != '"' || bytes.IndexByte(raw, '\\') >= 0 {
 		return nil, false
 	}
-	list = make([]string, 0, len(elements))
-	for _, s := range elements {
-		if s == nil {
-			return nil, false
-		}
-		list = append(list, *s)
+	return raw[1 : len(raw)-1], true
+}
+
+// decodeString decodes a JSON string, into memory of its own; null is none.
+func decodeString(raw []byte) (s string, ok bool) {
+	if text, ok := plainText(raw); ok {
+		return string(text), true
 	}
-	return list, true
+	var unescaped string
+	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &unescaped) != nil {
+		return "", false
+	}
+	return strings.Clone(unescaped), true // go-json's strings share one buffer
+}
+
+// eachString calls use with the elements of raw, a valid JSON value, in their quotes. It returns false if raw is no
+// list of strings; use may have been called by then.
+func eachString(raw []byte, use func(element []byte)) bool {
+	if at(raw, 0) != '[' {
+		return false
+	}
+	i := skipSpace(raw, 1)
+	for at(raw, i) != ']' {
+		end, _ := skipString(raw, i)
+		if end < 0 {
+			return false
+		}
+		use(raw[i:end])
+		if i = skipSpace(raw, end); at(raw, i) == ',' {
+			i = skipSpace(raw, i+1)
+		}
+	}
+	return true
+}
+
+// decodeStrings decodes a valid JSON list of strings, each into memory of its own.
+func decodeStrings(raw []byte) []string {
+	list := []string{}
+	eachString(raw, func(element []byte) {
+		if s, ok := decodeString(element); ok {
+			list = append(list, s)
+		}
+	})
+	return list
 }
 
 // decodeNumber decodes a JSON number; one beyond float64 is infinite.
-func decodeNumber(raw json.RawMessage) (f float64, ok bool) {
+func decodeNumber(raw []byte) (f float64, ok bool) {
+	if n, ok := smallInteger(raw); ok {
+		return float64(n), true
+	}
 	if len(raw) == 0 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
 		return 0, false
 	}
@@ -211,22 +240,36 @@ func decodeNumber(raw json.RawMessage) (f float64, ok bool) {
 	return f, err == nil || errors.Is(err, strconv.ErrRange)
 }
 
+// smallInteger decodes a number of up to 15 digits and nothing else: what a float64 holds exactly.
+func smallInteger(raw []byte) (n int64, ok bool) {
+	if len(raw) == 0 || len(raw) > 15 {
+		return 0, false
+	}
+	for _, c := range raw {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}
+
 // compact returns raw, which is valid JSON, without insignificant white space and in memory of its own, no
 // larger than it need be: it lives as long as a connection.
 func compact(raw []byte) []byte {
 	dst := make([]byte, 0, len(raw))
-	quoted := false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case quoted && c == '\\':
-			dst = append(dst, c)
-			i++ // what is escaped ends no string
-		case c == '"':
-			quoted = !quoted
-		case !quoted && (c == ' ' || c == '\t' || c == '\r' || c == '\n'):
-			continue
+	for i := 0; i < len(raw); {
+		switch raw[i] {
+		case '"':
+			end, _ := skipString(raw, i)
+			dst = append(dst, raw[i:end]...)
+			i = end
+		case ' ', '\t', '\r', '\n':
+			i++
+		default:
+			dst = append(dst, raw[i])
+			i++
 		}
-		dst = append(dst, raw[i])
 	}
 	if len(dst) < len(raw) {
 		return bytes.Clone(dst)

@@ -16,10 +16,14 @@
 // unknown key costs the same work as a wrong signature, and both read the same from outside: only
 // [Refusal.Detail], which never leaves the machine, tells them apart.
 //
+// A token as nearly all signers write it is read and verified here, without the JWT library and without allocating
+// more than its identity; every other token goes to the library. Both ways give the same answers, word for word.
+//
 // # Ownership
 //
 // Everything reachable from a [Set] is immutable once Parse has returned it, and so are identities and
-// grants: any goroutine may use them, without locks, for as long as it likes. A reload makes a new Set and
+// grants: any goroutine may use them, for as long as it likes. Behind their backs each key remembers some grants,
+// under a lock of its own, so that tokens with equal claims share one. A reload makes a new Set and
 // never changes an old one. The package reads no clock (the time is an argument), starts no goroutine and
 // does no I/O but for the apps file in file.go, whose writers exclude each other with a file lock.
 //

@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -32,8 +34,60 @@ func FuzzVerifyToken(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw, head, claims string) {
 		for _, token := range []string{raw, forge(head, claims, skSecret), forge(head, claims, narrowSecret)} {
 			checkAgainstOracle(t, set, token)
+			checkAgainstLibrary(t, set, token)
 		}
 	})
+}
+
+// FuzzClaims signs any claims under a usual header, so that what the scanner of usual tokens takes is compared with
+// what the JWT library takes, and more often than by FuzzVerifyToken.
+func FuzzClaims(f *testing.F) {
+	for _, c := range tokenCases() {
+		if parts := strings.Split(c.token, "."); len(parts) == 3 {
+			claims, _ := jwtParser.DecodeSegment(parts[1])
+			f.Add(string(claims))
+		}
+	}
+	for _, c := range claimCases {
+		f.Add(c.claims)
+	}
+	set := testSet(f)
+	f.Fuzz(func(t *testing.T, claims string) {
+		token := forge(header(skID), claims, skSecret)
+		checkAgainstLibrary(t, set, token)
+		var m claimMembers
+		if m.scan([]byte(claims)) && !json.Valid([]byte(claims)) {
+			t.Fatalf("scanned %q, which is no JSON", claims)
+		}
+	})
+}
+
+// checkAgainstLibrary wants the same refusal or the same identity from VerifyToken as from the JWT library alone,
+// now and long after.
+func checkAgainstLibrary(t *testing.T, set *Set, token string) {
+	t.Helper()
+	for _, now := range []time.Time{testNow, testNow.AddDate(10, 0, 0)} {
+		got, gotErr := set.VerifyToken(token, now)
+		want, wantErr := set.verifyByLibrary(token, now)
+		if (gotErr == nil) != (wantErr == nil) || gotErr != nil && *refusalOf(t, gotErr) != *refusalOf(t, wantErr) {
+			t.Fatalf("%q: got error %#v, the library's %#v", token, gotErr, wantErr)
+		}
+		if gotErr == nil {
+			sameIdentity(t, got, want)
+		}
+	}
+}
+
+func sameIdentity(t *testing.T, got, want *Identity) {
+	t.Helper()
+	a, b := *got, *want
+	if !reflect.DeepEqual(a.Grant, b.Grant) {
+		t.Fatalf("got grant %+v, want %+v", a.Grant, b.Grant)
+	}
+	a.Grant, b.Grant = nil, nil
+	if !reflect.DeepEqual(a, b) {
+		t.Fatalf("got %+v, want %+v", a, b)
+	}
 }
 
 func checkAgainstOracle(t *testing.T, set *Set, token string) {
@@ -72,13 +126,21 @@ func checkAgainstOracle(t *testing.T, set *Set, token string) {
 		}
 	}
 	for name, got := range map[string][]byte{"metadata": id.Metadata, "peerMetadata": id.PeerMetadata} {
-		if _, claimed := claims[name]; claimed != (got != nil) || claimed && !json.Valid(got) {
+		if _, claimed := claims[name]; claimed != (got != nil) || claimed && !sameObject(got, claims[name]) {
 			t.Fatalf("%s: got %q, claimed is %v", name, got, claims[name])
 		}
 	}
 	if len(id.Metadata) > MaxMetadataLen || len(id.PeerMetadata) > MaxPeerMetadataLen {
 		t.Fatalf("metadata of %d and %d bytes", len(id.Metadata), len(id.PeerMetadata))
 	}
+}
+
+// sameObject reports whether text means what encoding/json made of the claim.
+func sameObject(text []byte, claim any) bool {
+	var object any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	return decoder.Decode(&object) == nil && reflect.DeepEqual(object, claim)
 }
 
 // FuzzParse parses any file: no panic, no secret in an error, and what is accepted is within the limits and can be

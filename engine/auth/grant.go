@@ -2,7 +2,6 @@ package auth
 
 import (
 	"slices"
-	"strings"
 
 	"signalbox/protocol"
 )
@@ -23,29 +22,38 @@ type Grant struct {
 // must match the key in any case.
 const maxOverlapWork = 1 << 18
 
-// newGrant intersects claims with k. It returns nil if channels lists something and no name at all satisfies
-// both an entry of it and a pattern of k.
-func newGrant(k *Key, c *tokenClaims) *Grant {
-	actions := k.Actions
-	if c.hasPermissions {
-		actions &= c.permissions
-	}
-	if !c.hasChannels {
+// grant is what a token with claims c, signed with k, may do. It is nil if channels lists something and no name at
+// all satisfies both an entry of it and a pattern of k. Tokens that claim the same share one, as far as k remembers.
+func (k *Key) grant(c *tokenClaims) *Grant {
+	actions := k.Actions & c.permissions
+	if c.channels == nil {
 		return &k.grants[actions]
 	}
+	if g := k.claimed.find(actions, c.channels); g != nil {
+		return g
+	}
+	g := newGrant(k, actions, decodeStrings(c.channels))
+	if g == nil {
+		return nil
+	}
+	return k.claimed.add(c.channels, g)
+}
+
+// newGrant intersects channels with what k allows; actions are within k's. It returns nil if channels is not empty
+// and no name at all satisfies both an entry of it and a pattern of k. The grant keeps the strings.
+func newGrant(k *Key, actions Actions, channels []string) *Grant {
 	g := &Grant{key: k, actions: actions, claimed: true}
 	budget := maxOverlapWork
-	for _, name := range c.channels {
+	for _, name := range channels {
 		if !protocol.ValidChannel(name) {
 			continue // too long, empty or with control characters: no channel is called so
 		}
-		// A copy, for the grant outlives the token that the names are part of.
-		claim := protocol.CompileGlob(strings.Clone(name))
+		claim := protocol.CompileGlob(name)
 		if overlapsAny(k.Patterns, claim, &budget) {
 			g.claims = append(g.claims, claim)
 		}
 	}
-	if len(c.channels) > 0 && len(g.claims) == 0 {
+	if len(channels) > 0 && len(g.claims) == 0 {
 		return nil
 	}
 	g.claims = slices.Clip(g.claims)

@@ -78,7 +78,7 @@ func TestGrantIsTheIntersection(t *testing.T) {
 	covered, refused := 0, 0
 	for range 1500 {
 		keyPatterns, claims := randomPatterns(r, 3), randomPatterns(r, 3)
-		g := newGrant(keyWith(keyPatterns, AllActions), &tokenClaims{hasChannels: true, channels: claims})
+		g := newGrant(keyWith(keyPatterns, AllActions), AllActions, claims)
 		wanted := func(name string) bool { return anyMatch(keyPatterns, name) && anyMatch(claims, name) }
 		if g == nil {
 			refused++
@@ -128,7 +128,11 @@ func TestGrantCovers(t *testing.T) {
 		{"no patterns", nil, nil, "a*", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g := newGrant(keyWith(c.patterns, AllActions), &tokenClaims{hasChannels: c.claims != nil, channels: c.claims})
+			k := keyWith(c.patterns, AllActions)
+			g := k.Grant()
+			if c.claims != nil {
+				g = newGrant(k, AllActions, c.claims)
+			}
 			if got := g.Covers(protocol.CompileGlob(c.glob)); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
@@ -140,7 +144,7 @@ func TestGrantCovers(t *testing.T) {
 // comparing, and grants nothing for it.
 func TestGrantOfHostileClaims(t *testing.T) {
 	k := keyWith(slices.Repeat([]string{strings.Repeat("*a", 127) + "b"}, MaxPatterns), AllActions)
-	g := newGrant(k, &tokenClaims{hasChannels: true, channels: slices.Repeat([]string{strings.Repeat("a*", 127) + "c"}, 90)})
+	g := newGrant(k, AllActions, slices.Repeat([]string{strings.Repeat("a*", 127) + "c"}, 90))
 	if g == nil {
 		t.Fatal("refused: the comparison went to the end")
 	}
@@ -158,15 +162,15 @@ func TestGrantActions(t *testing.T) {
 		claims tokenClaims
 		want   Actions
 	}{
-		{"absent", tokenClaims{}, Publish | Send},
-		{"empty", tokenClaims{hasPermissions: true}, 0},
-		{"within", tokenClaims{hasPermissions: true, permissions: Send}, Send},
-		{"beyond", tokenClaims{hasPermissions: true, permissions: AllActions}, Publish | Send},
-		{"beside", tokenClaims{hasPermissions: true, permissions: Presence}, 0},
-		{"with channels", tokenClaims{hasPermissions: true, permissions: Send, hasChannels: true, channels: []string{"a"}}, Send},
+		{"empty", tokenClaims{}, 0},
+		{"within", tokenClaims{permissions: Send}, Send},
+		{"all", tokenClaims{permissions: AllActions}, Publish | Send},
+		{"beside", tokenClaims{permissions: Presence}, 0},
+		{"with channels", tokenClaims{permissions: Send, channels: []byte(`["a"]`)}, Send},
+		{"beyond, with channels", tokenClaims{permissions: AllActions, channels: []byte(`["a"]`)}, Publish | Send},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := newGrant(k, &c.claims).Actions(); got != c.want {
+			if got := k.grant(&c.claims).Actions(); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
@@ -174,7 +178,7 @@ func TestGrantActions(t *testing.T) {
 }
 
 func TestGrantDoesNotAllocate(t *testing.T) {
-	g := newGrant(keyWith([]string{"room-*", "devices/**"}, AllActions), &tokenClaims{hasChannels: true, channels: []string{"room-1", "devices/*/events"}})
+	g := newGrant(keyWith([]string{"room-*", "devices/**"}, AllActions), AllActions, []string{"room-1", "devices/*/events"})
 	name := []byte("devices/17/events")
 	if n := testing.AllocsPerRun(100, func() {
 		if !g.ChannelBytes(name) || !g.Channel("room-1") || !g.Allows(Publish) {
@@ -190,7 +194,7 @@ func TestGrantPatterns(t *testing.T) {
 	if got := k.Grant().Patterns(); !slices.Equal(got, []string{"room-*"}) {
 		t.Errorf("key: got %q", got)
 	}
-	g := newGrant(k, &tokenClaims{hasChannels: true, channels: []string{"room-1", "hall"}})
+	g := newGrant(k, AllActions, []string{"room-1", "hall"})
 	if got := g.Patterns(); !slices.Equal(got, []string{"room-1"}) {
 		t.Errorf("claims: got %q", got)
 	}
