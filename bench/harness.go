@@ -160,7 +160,7 @@ func (h *harness) floor(ctx context.Context) (*target.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := target.StartHub(ctx, floorName, target.Command{Args: []string{self, "floor"}, Cores: h.serverCores})
+	t, err := target.StartPeer(ctx, floorName, target.Command{Args: []string{self, "floor"}, Cores: h.serverCores}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -283,7 +283,7 @@ func (floorCmd) Run(std *stdio) error {
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(std.out, "ws://%s\n", s.Addr()); err != nil {
+	if _, err := fmt.Fprintf(std.out, `{"addr":"%s","pid":%d}`+"\n", s.Addr(), os.Getpid()); err != nil {
 		return err
 	}
 	return s.Run()

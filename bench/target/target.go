@@ -157,16 +157,24 @@ func Build(ctx context.Context, bin, pkg string) error {
 	return nil
 }
 
-// StartHub starts a server that speaks the hub's dialect: the command prints
-// one line with the URL it listens on, ws://host:port, and serves until it is
-// told to end.
-func StartHub(ctx context.Context, name string, c Command) (*Target, error) {
-	c.Ready = hubAddr
+// StartPeer starts another server, that speaks the hub's dialect if dialect is
+// nil. The command prints one line of JSON, {"addr":"host:port","pid":n}, once it
+// listens, and ends on SIGTERM.
+func StartPeer(ctx context.Context, name string, c Command, dialect func(host string) Dialect) (*Target, error) {
+	var said announcement
+	c.Ready = said.read
 	p, addr, err := Start(ctx, c)
 	if err != nil {
 		return nil, err
 	}
+	// A wrapper such as npm tells the process that does the work.
+	if said.PID != 0 {
+		p.PID = said.PID
+	}
 	t := &Target{Name: name, Process: p, Dialect: &Hub{Host: addr}}
+	if dialect != nil {
+		t.Dialect = dialect(addr)
+	}
 	if t.Addr, err = resolve(addr); err != nil {
 		p.Kill()
 		return nil, fmt.Errorf("%s listens on %q: %w", name, addr, err)
@@ -174,11 +182,15 @@ func StartHub(ctx context.Context, name string, c Command) (*Target, error) {
 	return t, nil
 }
 
-// hubAddr returns the address in a line that is a ws URL.
-func hubAddr(line string) (addr string, ok bool) {
-	u, err := url.Parse(strings.TrimSpace(line))
-	if err != nil || u.Scheme != "ws" || u.Port() == "" {
+// announcement is the line in which a peer tells where it listens.
+type announcement struct {
+	Addr string `json:"addr"`
+	PID  int    `json:"pid"`
+}
+
+func (a *announcement) read(line string) (addr string, ok bool) {
+	if json.Unmarshal([]byte(line), a) != nil || a.Addr == "" {
 		return "", false
 	}
-	return u.Host, true
+	return a.Addr, true
 }
