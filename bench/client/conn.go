@@ -18,6 +18,7 @@ type Script struct {
 	Welcome bool   // the server sends a welcome frame first
 	Hello   []byte // masked frames said then, none if empty
 	Acks    int    // acks that answer Hello
+	Lines   *Lines // nil: a text frame is one message, as this server's
 }
 
 // Spec says how to open a connection.
@@ -314,6 +315,10 @@ func (c *Conn) greet() {
 func (c *Conn) frame(op frame.Opcode, payload []byte) {
 	switch op {
 	case frame.OpText:
+		if l := c.spec.Script.Lines; l != nil {
+			c.lines(l, payload)
+			return
+		}
 		c.Loop.frames++
 		if c.state == joining && c.join(payload) {
 			return
