@@ -19,6 +19,9 @@ type grammar struct {
 	Connect connectCmd `cmd:"" help:"Connects a second and server CPU a connect."`
 	Idle    idleCmd    `cmd:"" help:"Memory an idle connection holds, in user space and in the kernel."`
 	Fanout  fanoutCmd  `cmd:"" help:"Deliveries a second and server CPU a delivery, against the floor."`
+	Latency latencyCmd `cmd:"" help:"Percentiles of publish to delivery at paced loads."`
+	Slow    slowCmd    `cmd:"" help:"Percentiles of healthy peers while others never read."`
+	Peers   peersCmd   `cmd:"" help:"The same runs against other servers, side by side."`
 	Floor   floorCmd   `cmd:"" hidden:"" help:"Run the floor: a bare hub."`
 }
 
