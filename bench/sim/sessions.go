@@ -1,0 +1,99 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"signalbox/bench/load"
+	"signalbox/bench/result"
+)
+
+// ownChannel is a session as the memory target has it.
+func ownChannel(i int) role {
+	name := peerName(i)
+	return role{peer: name, channels: []string{name}}
+}
+
+// sessions looks at what sessions hold and cost that do nothing.
+func (r *run) sessions() error {
+	w, err := r.world(slices.Max(r.Sessions))
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	empty := readHeap(r.Profile)
+	last := empty
+	var x, y []float64
+	for _, n := range r.Sessions {
+		before := w.count
+		opened, err := w.measure(func() error { return r.grow(w, n, ownChannel) })
+		if err != nil {
+			return err
+		}
+		now := readHeap(r.Profile)
+		gc := collect(cycles)
+		idle, err := r.idle(w)
+		if err != nil {
+			return err
+		}
+		row := result.Row{}.Label("sessions", n).
+			Figure("heap", "B/session", float64(now.bytes-empty.bytes)/float64(n)).
+			Figure("heap, those added", "B/session", float64(now.bytes-last.bytes)/float64(n-before)).
+			Figure("objects", "1/session", float64(now.objects-empty.objects)/float64(n)).
+			Figure("connects", "1/s", float64(n-before)/opened.wall.Seconds()).
+			Figure("CPU a connect", "µs", perEach(opened.cpu, int64(n-before), time.Microsecond)).
+			Figure("longest hold connecting", "ms", millis(opened.longest)).
+			Figure("CPU a sweep of one loop", "µs", perEach(idle.cpu, idle.turns, time.Microsecond)).
+			Figure("longest hold idle", "ms", millis(idle.longest)).
+			Figure("loop cores idle", "%", 100*idle.cpu.Seconds()/idle.wall.Seconds()).
+			Figure("pings", "1/s", float64(idle.pings)/idle.wall.Seconds())
+		r.add(Sessions, collected(row, gc))
+		if r.Profile {
+			r.profile(n, empty, now)
+		}
+		x, y, last = append(x, float64(n)), append(y, float64(now.bytes)), now
+	}
+	if len(x) > 1 {
+		r.add(Sessions, result.Row{}.Label("sessions", "slope").Figure("heap", "B/session", load.Slope(x, y)))
+	}
+	return r.leave(w)
+}
+
+// collected adds what garbage collections cost.
+func collected(row result.Row, gc collection) result.Row {
+	return row.Figure("GC CPU a cycle", "ms", perEach(gc.cpu, int64(gc.cycles), time.Millisecond)).
+		Figure("GC cycle", "ms", perEach(gc.wall, int64(gc.cycles), time.Millisecond)).
+		Figure("GC pause, max", "µs", micros(gc.pause))
+}
+
+// idle watches a world that has nothing to do.
+func (r *run) idle(w *world) (span, error) {
+	return w.measure(func() error { return load.Sleep(r.ctx, idleTime) })
+}
+
+// leave has all sessions close at once, and looks at what that costs.
+func (r *run) leave(w *world) error {
+	n := w.count
+	closed, err := w.measure(func() error {
+		return w.hangUp(func(done int) { r.progress("close sessions", done, n) })
+	})
+	if err != nil {
+		return err
+	}
+	r.add(Sessions, result.Row{}.Label("sessions", "close").
+		Figure("CPU a close", "µs", perEach(closed.cpu, int64(n), time.Microsecond)).
+		Figure("longest hold closing", "ms", millis(closed.longest)))
+	return nil
+}
+
+// profiledSites is how many places a profile tells of.
+const profiledSites = 24
+
+// profile tells which places have allocated what n sessions hold.
+func (r *run) profile(n int, empty, now heap) {
+	list := now.growth(empty)
+	for _, s := range list[:min(len(list), profiledSites)] {
+		r.add("profile", result.Row{}.Label("sessions", n).Label("allocated by", s.name).
+			Figure("heap", "B/session", float64(s.bytes)/float64(n)))
+	}
+}
