@@ -170,7 +170,8 @@ func (c *fanoutCmd) report(h *harness, n int, cells []*fanoutCell) {
 			if bare != nil && cell.mode.inFlight == 1 {
 				row = row.Figure("× floor", "", load.Median(load.Ratios(each, bare)))
 			}
-			row = row.Figure("server core", "%", 100*median(cell.samples, load.Sample.ServerLoad))
+			row = row.Figure("server core", "%", 100*median(cell.samples, load.Sample.ServerLoad)).
+				Figure("server waited", "%", 100*median(cell.samples, load.Sample.ServerWaited))
 		}
 		row = row.Figure("client core", "%", 100*median(cell.samples, load.Sample.ClientLoad))
 		h.record.Add(row)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ type targetFlags struct {
 	ServerFlags string   `group:"target" placeholder:"FLAGS" help:"Further flags of serve for the server that is started, in one argument."`
 	ServerEnv   []string `group:"target" placeholder:"NAME=VALUE" sep:"none" help:"Environment of the server that is started; may be repeated."`
 	Loops       int      `group:"target" placeholder:"N" default:"1" help:"Event loops of the server that is started, each on a core of its own (default: ${default})."`
+	ServerCores []int    `group:"target" placeholder:"N" help:"Cores to pin it to (default: the last ones)."`
 }
 
 // loadFlags say where the load comes from.
@@ -61,6 +63,8 @@ func (c *commonFlags) Validate() error {
 		return errors.New("--loops: at least 1")
 	case c.ClientLoops < 0:
 		return errors.New("--client-loops: at least 0")
+	case len(c.ServerCores) > 0 && len(c.ServerCores) != c.Loops:
+		return errors.New("--server-cores: as many as --loops")
 	case c.Window < 1:
 		return errors.New("--window: at least 1")
 	}
@@ -111,9 +115,11 @@ func (h *harness) divide() (loops int, err error) {
 	loops = h.flags.ClientLoops
 	own := h.flags.URL == ""
 	if own && len(cores) > h.flags.Loops {
-		cut := len(cores) - h.flags.Loops
-		h.serverCores = cores[cut:]
-		cores = cores[:cut]
+		h.serverCores = h.flags.ServerCores
+		if len(h.serverCores) == 0 {
+			h.serverCores = slices.Clone(cores[len(cores)-h.flags.Loops:])
+		}
+		cores = slices.DeleteFunc(cores, func(core int) bool { return slices.Contains(h.serverCores, core) })
 		if err := target.PinSelf(cores); err != nil {
 			return 0, err
 		}

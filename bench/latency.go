@@ -107,7 +107,7 @@ func (c *latencyCmd) measure(ctx context.Context, h *harness, t *target.Target, 
 // loads adds how busy server and client were.
 func loads(row result.Row, t *target.Target, s load.Sample) result.Row {
 	if t.Process != nil {
-		row = row.Figure("server core", "%", 100*s.ServerLoad())
+		row = row.Figure("server core", "%", 100*s.ServerLoad()).Figure("server waited", "%", 100*s.ServerWaited())
 	}
 	return row.Figure("client core", "%", 100*s.ClientLoad())
 }

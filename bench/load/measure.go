@@ -12,14 +12,21 @@ import (
 type Sample struct {
 	Wall      time.Duration
 	ServerCPU time.Duration // 0 if the server cannot be measured
-	ClientCPU time.Duration // of the busiest loop
-	Frames    uint64        // text frames received by all loops
-	Bytes     uint64
-	Publishes uint64 // messages that every subscriber has got
+	// ServerWait is how long the server's threads were ready to run while
+	// something else had their core.
+	ServerWait time.Duration
+	ClientCPU  time.Duration // of the busiest loop
+	Frames     uint64        // text frames received by all loops
+	Bytes      uint64
+	Publishes  uint64 // messages that every subscriber has got
 }
 
 // ServerLoad is the share of one core that the server used.
 func (s Sample) ServerLoad() float64 { return s.ServerCPU.Seconds() / s.Wall.Seconds() }
+
+// ServerWaited is the share of the time for which the server, or some thread of
+// it, waited for its core.
+func (s Sample) ServerWaited() float64 { return s.ServerWait.Seconds() / s.Wall.Seconds() }
 
 // ClientLoad is the share of its core that the busiest client loop used.
 func (s Sample) ClientLoad() float64 { return s.ClientCPU.Seconds() / s.Wall.Seconds() }
@@ -34,6 +41,7 @@ type Meter struct {
 type reading struct {
 	at        time.Time
 	server    time.Duration
+	waited    time.Duration
 	loops     []time.Duration
 	frames    uint64
 	bytes     uint64
@@ -43,6 +51,9 @@ type reading struct {
 func (m Meter) read() (r reading, err error) {
 	if m.Process != nil {
 		if r.server, err = m.Process.CPU(); err != nil {
+			return r, err
+		}
+		if r.waited, err = m.Process.Waited(); err != nil {
 			return r, err
 		}
 	}
@@ -73,11 +84,12 @@ func (m Meter) Span() (end func() (Sample, error), err error) {
 			return Sample{}, err
 		}
 		s := Sample{
-			Wall:      to.at.Sub(from.at),
-			ServerCPU: to.server - from.server,
-			Frames:    to.frames - from.frames,
-			Bytes:     to.bytes - from.bytes,
-			Publishes: to.publishes - from.publishes,
+			Wall:       to.at.Sub(from.at),
+			ServerCPU:  to.server - from.server,
+			ServerWait: to.waited - from.waited,
+			Frames:     to.frames - from.frames,
+			Bytes:      to.bytes - from.bytes,
+			Publishes:  to.publishes - from.publishes,
 		}
 		for i := range to.loops {
 			s.ClientCPU = max(s.ClientCPU, to.loops[i]-from.loops[i])

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -194,6 +196,35 @@ func (p *Process) Kill() {
 // user space and in the kernel.
 func (p *Process) CPU() (time.Duration, error) {
 	return cpuClock(p.PID, schedClock)
+}
+
+// Waited is the time that the threads of the process were ready to run while
+// something else had their core. Threads that have ended do not count.
+func (p *Process) Waited() (time.Duration, error) {
+	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.PID))
+	if err != nil {
+		return 0, err
+	}
+	var sum time.Duration
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a thread that has just ended
+		} else if err != nil {
+			return 0, err
+		}
+		// "run wait slices", the times in ns.
+		fields := strings.Fields(string(text))
+		if len(fields) < 2 {
+			return 0, fmt.Errorf("target: schedstat is %q", text)
+		}
+		ns, err := strconv.ParseInt(fields[1], 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += time.Duration(ns)
+	}
+	return sum, nil
 }
 
 // Kinds of CPU clocks, the low bits of a clock id (clock_getcpuclockid(3)).

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"signalbox/bench/load"
+	"signalbox/bench/result"
+	"signalbox/bench/target"
+)
+
+// presenceCmd measures a storm of joins and leaves.
+type presenceCmd struct {
+	commonFlags `embed:""`
+	Peers       []int         `group:"load" placeholder:"N" default:"500,2000" help:"Peers that join one channel (default: ${default})."`
+	Rate        float64       `group:"load" placeholder:"R" help:"Joins a second (default: as fast as --window allows)."`
+	Limit       time.Duration `group:"load" placeholder:"D" default:"60s" help:"Time that rosters may take to become right (default: ${default})."`
+}
+
+// Validate is called by kong once the flags are parsed.
+func (c *presenceCmd) Validate() error {
+	for _, n := range c.Peers {
+		if n < 2 || n > 999_999 {
+			return errors.New("--peers: from 2 to 999999 each")
+		}
+	}
+	if len(c.Peers) == 0 || c.Rate < 0 || c.Limit <= 0 {
+		return errors.New("--peers: at least one number; --rate: at least 0; --limit: more than 0")
+	}
+	return c.commonFlags.Validate()
+}
+
+// Run measures.
+func (c *presenceCmd) Run(ctx context.Context, std *stdio) error {
+	return scenario(ctx, "presence", &c.commonFlags, std, func(ctx context.Context, h *harness) error {
+		server, err := h.server(ctx)
+		if err != nil {
+			return err
+		}
+		for _, n := range c.Peers {
+			if err := h.fits(n); err != nil {
+				return err
+			}
+			if err := c.storm(ctx, h, server, n); err != nil {
+				return err
+			}
+			if err := h.drop(ctx, server); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// storm has n peers join, and then half of them leave.
+func (c *presenceCmd) storm(ctx context.Context, h *harness, t *target.Target, n int) error {
+	cfg := load.RosterConfig{Channel: "presence", Peers: n, Sources: h.sources(t)}
+	roster := load.NewRoster(h.fleet, cfg)
+	joins := func() error {
+		ramp, p := h.ramp("join", n)
+		defer p.done()
+		ramp.Rate, cfg.Ramp = c.Rate, ramp
+		return roster.Join(ctx, t, cfg)
+	}
+	if err := c.wave(ctx, h, t, roster, "join", n, joins); err != nil {
+		return err
+	}
+	stay := (n + 1) / 2
+	return c.wave(ctx, h, t, roster, "leave", n-stay, func() error {
+		roster.Leave(stay, n)
+		return nil
+	})
+}
+
+// wave adds a row for n joins or leaves.
+func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, roster *load.Roster, what string, n int, do func() error) error {
+	end, err := load.Meter{Fleet: h.fleet, Process: t.Process}.Span()
+	if err != nil {
+		return err
+	}
+	frames, bytes := roster.Traffic()
+	start := time.Now()
+	if err := do(); err != nil {
+		return err
+	}
+	last := time.Now()
+	count := func() (int, int) { return roster.Right(), 0 }
+	err = h.watch("rosters right", c.Limit, count, func() error { return roster.Settle(ctx, c.Limit) })
+	if err != nil {
+		return err
+	}
+	right := time.Now()
+	s, err := end()
+	if err != nil {
+		return err
+	}
+	framesNow, bytesNow := roster.Traffic()
+	each := float64(framesNow-frames) / float64(n)
+	row := result.Row{}.Label("storm", what).Label("peers", n).
+		Figure("took", "s", last.Sub(start).Seconds()).
+		Figure("all right after the last", "s", right.Sub(last).Seconds()).
+		Figure("frames", "", float64(framesNow-frames)).
+		Figure("frames each", "", each).
+		Figure("bytes", "MB", float64(bytesNow-bytes)/1e6)
+	if t.Process != nil {
+		row = row.Figure("CPU each", "µs", s.ServerCPU.Seconds()*1e6/float64(n))
+	}
+	h.record.Add(loads(row, t, s))
+	return nil
+}
