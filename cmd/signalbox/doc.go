@@ -10,6 +10,7 @@
 //	key                create, list and revoke the keys in apps.yaml
 //	token              mint a token, or say why one would be refused
 //	echo               run the WebSocket echo server for conformance suites
+//	doctor             say how many connections this host holds, and what to change
 //	version            say which build this is
 //
 // # Ownership
@@ -21,7 +22,7 @@
 // # Output
 //
 // What a command was asked for goes to stdout, the log and errors to stderr.
-// An error is one line, and the exit status 1. Secrets and tokens are printed
+// An error is one line, and the exit status 1; the doctor's verdict is its exit status, too. Secrets and tokens are printed
 // only where they are the answer (token mint, key create, serve --dev), never
 // to the log.
 //

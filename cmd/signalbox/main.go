@@ -20,6 +20,7 @@ type grammar struct {
 	Key     keyCmd     `cmd:"" help:"Create, list and revoke keys."`
 	Token   tokenCmd   `cmd:"" help:"Mint and check tokens."`
 	Echo    echoCmd    `cmd:"" help:"Run a WebSocket echo server on the same reactor, for conformance suites."`
+	Doctor  doctorCmd  `cmd:"" help:"Say how many connections this host holds, and what to change for more."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -60,6 +61,10 @@ func run(args []string, std *stdio) int {
 		return fail(std, fmt.Errorf(`%w (see "signalbox --help")`, err))
 	}
 	if err := command.Run(); err != nil {
+		var status exitStatus
+		if errors.As(err, &status) {
+			return int(status)
+		}
 		return fail(std, err)
 	}
 	return 0
