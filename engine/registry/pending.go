@@ -12,6 +12,8 @@ type Pending struct {
 	// Cursor is the index of the next subscriber to be written while a flush
 	// is under way; those before it have everything up to the flush's limit.
 	Cursor int
+	// Lines is for the owner: where it has listed the part.
+	Lines  uint8
 	frozen bool
 	// limit is the stream offset up to which the flush under way writes.
 	limit [2]uint32
@@ -135,6 +137,10 @@ func (p *Part) NextTell(i int, flushing bool) (Tell, bool) {
 	return tells[k], true
 }
 
+// Frames returns how many frames the flush under way carries at the most to one
+// subscriber.
+func (p *Part) Frames() int { return max(len(p.Out.streams[0].marks), len(p.Out.streams[1].marks)) }
+
 // TakeBefore is Take up to a Tell.
 func (p *Part) TakeBefore(i int, t Tell) []byte {
 	s := &p.Subs[i]
@@ -219,9 +225,8 @@ func (p *Part) Pending() bool {
 }
 
 // Thaw ends a flush that has reached every subscriber. told is the last change
-// that all of them have been told, if any. more reports whether something was
-// appended meanwhile; if not, Out is the caller's to reuse.
-func (p *Part) Thaw() (told uint32, any, more bool) {
+// that all of them have been told, if any.
+func (p *Part) Thaw() (told uint32, any bool) {
 	o := p.Out
 	if o.due > 0 {
 		told, any = o.tells[o.due-1].To, true
@@ -236,12 +241,11 @@ func (p *Part) Thaw() (told uint32, any, more bool) {
 		}
 		s.marks = append(s.marks[:0], s.marks[k:]...)
 		p.base[i] = o.limit[i]
-		more = more || len(s.buf) > 0
 	}
 	o.tells = append(o.tells[:0], o.tells[o.due:]...)
 	o.due = 0
 	o.Cursor, o.frozen = 0, false
-	return told, any, more || o.tellLast || len(o.tells) > 0
+	return told, any
 }
 
 // Pool keeps Pendings for reuse within one loop. Loop-owned.

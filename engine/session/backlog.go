@@ -66,20 +66,18 @@ func (b *backlog) count(p *registry.Part) (n int) {
 }
 
 // repeat queues the channel's snapshot once more, if it is queued: the client
-// has asked again. If it is queued twice, the second moves behind what has come.
+// has asked again. It weighs what an answer does, so that a client which goes on
+// asking without reading comes to its end.
 func (b *backlog) repeat(p *registry.Part) {
-	if b == nil || b.count(p) == 0 {
-		return
+	if b != nil && b.count(p) > 0 {
+		b.queue = append(b.queue, queued{part: p})
+		b.size += repeatSize
 	}
-	if b.count(p) > 1 {
-		i := len(b.queue) - 1
-		for b.queue[i].part != p {
-			i--
-		}
-		b.queue = slices.Delete(b.queue, i, i+1)
-	}
-	b.queue = append(b.queue, queued{part: p})
 }
+
+// repeatSize is what a snapshot asked for again counts against the backlog, in
+// bytes.
+const repeatSize = 64
 
 // next takes at most n bytes off the snapshot, all of one frame.
 func (b *backlog) next(n int) []byte {
@@ -104,11 +102,15 @@ func (b *backlog) rest() []byte {
 // short and the socket takes it, else in parts.
 func (s *Session) putSnapshot(p *registry.Part) {
 	texts := presence.Snapshot(p.Name, s.loop.roster(p), s.peer.ID)
+	if b := s.under().stream; b != nil { // its turn in the queue has come
+		b.frames = framed(texts)
+		return
+	}
 	size := 0
 	for _, t := range texts {
 		size += len(t)
 	}
-	if size+len(s.under().cork)+s.conn.Queued() <= partSize {
+	if size+len(s.under().cork)+s.conn.Queued() <= min(partSize, s.loop.hub.limits.backlog()/2) {
 		for _, t := range texts {
 			s.putText(t)
 		}
@@ -156,27 +158,30 @@ func (s *Session) pump() {
 	})
 }
 
-// advance writes the next part of the snapshot, or what is queued behind it once
-// it is all written. It ends the backlog, or begins another, when it comes to.
+// advance writes the next part of the snapshot, or what is queued behind it as
+// far as the socket takes it at once. It ends the backlog when nothing is left.
 func (s *Session) advance() {
 	b := s.busy.stream
-	if len(b.frames) > 0 {
-		s.send(b.next(partSize))
-		return
-	}
-	s.busy.stream = nil
-	for i, q := range b.queue {
-		if q.part == nil {
-			b.size -= len(q.bytes)
-			s.write(q.bytes)
-			continue
-		}
-		rest := backlog{queue: b.queue[i+1:]}
-		s.tellRoster(q.part, rest.count(q.part) > 0)
-		if next := s.under().stream; next != nil {
-			next.queue, next.size = rest.queue, b.size
+	for s.open && !s.lost && s.conn.Queued() == 0 {
+		switch {
+		case len(b.frames) > 0:
+			s.conn.Write(b.next(partSize)) // a snapshot does not count against the backlog
+			if len(b.frames) > 0 {
+				return // leave the loop to others
+			}
+		case len(b.queue) == 0:
+			s.busy.stream = nil
+			s.settle()
 			return
+		default:
+			q := b.queue[0]
+			b.queue = b.queue[1:]
+			if q.part == nil {
+				b.size -= len(q.bytes)
+				s.send(q.bytes)
+			} else {
+				s.tellRoster(q.part, b.count(q.part) > 0)
+			}
 		}
 	}
-	s.flushCork()
 }

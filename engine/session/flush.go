@@ -41,48 +41,119 @@ func (d *dirtyList) pop() {
 	}
 }
 
-// soil lists the part among those with something to write.
+// soil lists the part among those with frames to write.
 func (l *Loop) soil(p *registry.Part) {
-	if l.pool.Attach(p) {
-		l.dirty.push(p)
-		l.schedule()
-	}
+	l.pool.Attach(p)
+	l.line(p, inFrames)
 }
 
-// flush writes the pending frames of the dirty parts to their subscribers, one
-// write a subscriber, and yields when its budget is spent.
+// soilQuietly lists the part among those with nothing to write but deltas. They
+// come after those with frames: a storm of joins must not hold up messages.
+func (l *Loop) soilQuietly(p *registry.Part) {
+	l.pool.Attach(p)
+	l.line(p, inDeltas)
+}
+
+// The lines that a part with something to write stands in. One in both is
+// flushed with the frames.
+const (
+	inFrames uint8 = 1 << iota
+	inDeltas
+)
+
+func (l *Loop) line(p *registry.Part, in uint8) {
+	if p.Out.Lines&in != 0 {
+		return
+	}
+	p.Out.Lines |= in
+	if in == inFrames {
+		l.dirty.push(p)
+	} else {
+		l.dirtyDeltas.push(p)
+	}
+	l.schedule()
+}
+
+// flush writes what the dirty parts have for their subscribers, one write a
+// subscriber, and yields when its budget is spent.
 func (l *Loop) flush() {
 	l.gathered = 0
+	if p := l.nextDirty(); p != nil && !p.Frozen() && l.patience.wait(len(p.Subs), l.seq, l.now) {
+		l.comeBack()
+		return
+	}
 	budget := flushBudget
-	for l.dirty.len() > 0 {
-		p := l.dirty.first()
-		l.freeze(p)
-		for o := p.Out; o.Cursor < len(p.Subs); o.Cursor++ {
-			if budget <= l.gathered/gatherCost {
-				l.scheduled = true
-				l.waker.WakeFair()
-				return
-			}
-			budget--
-			l.deliver(p, o.Cursor)
-		}
-		l.dirty.pop()
-		if l.thaw(p) {
-			l.dirty.push(p)
-		} else {
-			l.pool.Detach(p)
-		}
+	done := l.flushLine(&l.dirty, inFrames, &budget)
+	budget = max(budget, flushBudget/4) // deltas come last, but they come
+	if !l.flushLine(&l.dirtyDeltas, inDeltas, &budget) || !done {
+		l.comeBack()
 	}
 }
 
-// flushNow writes the pending frames of one part, wherever it is in the line,
-// where it stays.
-func (l *Loop) flushNow(p *registry.Part) {
+func (l *Loop) nextDirty() *registry.Part {
+	if l.dirty.len() == 0 {
+		return nil
+	}
+	return l.dirty.first()
+}
+
+// comeBack has the flush go on after the sockets that are ready.
+func (l *Loop) comeBack() {
+	l.scheduled = true
+	l.waker.WakeFair()
+}
+
+// flushLine flushes the parts of one line and reports whether it has come to its
+// end within the budget.
+func (l *Loop) flushLine(d *dirtyList, line uint8, budget *int) bool {
+	for d.len() > 0 {
+		p := d.first()
+		if line == inDeltas && p.Out.Lines&inFrames != 0 {
+			// Its frames, and its deltas with them, have their own turn.
+		} else if !l.flushPart(p, budget) {
+			return false
+		}
+		d.pop()
+		l.leaveLine(p, line)
+	}
+	return true
+}
+
+// flushPart goes on with a part's flush and reports whether it has come to its
+// end within the budget.
+func (l *Loop) flushPart(p *registry.Part, budget *int) bool {
 	l.freeze(p)
 	for o := p.Out; o.Cursor < len(p.Subs); o.Cursor++ {
+		if *budget <= l.gathered/gatherCost {
+			return false
+		}
+		*budget--
 		l.deliver(p, o.Cursor)
 	}
+	l.patience.flushed(len(p.Subs), p.Frames(), l.now)
 	l.thaw(p)
+	return true
+}
+
+// leaveLine takes a flushed part out of a line, and puts it back if more has
+// come meanwhile.
+func (l *Loop) leaveLine(p *registry.Part, line uint8) {
+	p.Out.Lines &^= line
+	switch {
+	case p.Out.Lines == 0 && p.Pending():
+		l.line(p, line)
+	case p.Out.Lines == 0:
+		l.pool.Detach(p)
+	}
+}
+
+// flushNow writes the pending frames of one part, wherever it is in its line,
+// where it stays.
+func (l *Loop) flushNow(p *registry.Part) {
+	budget := len(p.Subs) + 1 + l.gathered/gatherCost
+	for !l.flushPart(p, &budget) {
+		budget = len(p.Subs) + 1 + l.gathered/gatherCost
+	}
 }
 
 // freeze begins a part's flush, unless it has begun.
@@ -93,19 +164,17 @@ func (l *Loop) freeze(p *registry.Part) {
 	}
 }
 
-// thaw ends a part's flush and reports whether more has come meanwhile.
-func (l *Loop) thaw(p *registry.Part) (more bool) {
+// thaw ends a part's flush.
+func (l *Loop) thaw(p *registry.Part) {
 	steps := p.Deltas.Len()
-	told, any, more := p.Thaw()
+	told, any := p.Thaw()
 	if any {
 		l.trim(p, told)
 		p.Window.Told(l.now, steps-p.Deltas.Len(), l.hub.limits.PresenceWindow)
 		if p.Deltas.Len() > 0 {
 			l.pace(p)
-			more = more || p.Pending()
 		}
 	}
-	return more
 }
 
 // deliver writes to the subscriber at i of a part that is being flushed all that
@@ -115,7 +184,7 @@ func (l *Loop) deliver(p *registry.Part, i int) {
 	if !s.open {
 		return
 	}
-	if len(s.subs) > 1 && l.dirty.len() > 1 || s.await > 0 && p.Lacks(i) {
+	if len(s.subs) > 1 && l.dirty.len()+l.dirtyDeltas.len() > 1 || s.await > 0 && p.Lacks(i) {
 		s.gather()
 	}
 	for t, ok := p.NextTell(i, true); ok; t, ok = p.NextTell(i, true) {

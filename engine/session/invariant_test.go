@@ -2,6 +2,7 @@ package session
 
 import (
 	"maps"
+	"slices"
 
 	"signalbox/engine/presence"
 	"signalbox/engine/registry"
@@ -98,9 +99,10 @@ func (w *world) checkParts(l *simLoop, parts map[*registry.Part]int) {
 		w.fault("loop %d: %d untold, %d deltas", l.index, untold, deltas)
 	}
 	dirty := map[*registry.Part]bool{}
-	for _, p := range l.dirty.parts[l.dirty.head:] {
-		if p.Out == nil || dirty[p] {
-			w.fault("loop %d: %s is in the dirty list twice or without need", l.index, p.Name)
+	lines := slices.Concat(l.dirty.parts[l.dirty.head:], l.dirtyDeltas.parts[l.dirtyDeltas.head:])
+	for _, p := range lines {
+		if p.Out == nil || dirty[p] && p.Out.Lines != inFrames|inDeltas {
+			w.fault("loop %d: %s is in the dirty lists too often or without need", l.index, p.Name)
 		}
 		dirty[p] = true
 	}
@@ -109,7 +111,7 @@ func (w *world) checkParts(l *simLoop, parts map[*registry.Part]int) {
 			w.fault("loop %d: %s has frames pending and is not dirty", l.index, p.Name)
 		}
 	}
-	if (l.dirty.len() > 0 || len(l.corked) > 0 || l.inbox.waiting.Load()) && !w.kind.parallel && !l.up.Load() {
+	if (len(lines) > 0 || len(l.corked) > 0 || l.inbox.waiting.Load()) && !w.kind.parallel && !l.up.Load() {
 		w.fault("loop %d: has work and no turn to come", l.index)
 	}
 }
@@ -196,7 +198,7 @@ func (w *world) checkEmpty() {
 		}
 	}
 	for _, l := range w.loops {
-		left := l.open + l.dirty.len() + len(l.untold) + len(l.inbox.tasks) + len(l.timers.queue) - 1 // the sweep
+		left := l.open + l.dirty.len() + l.dirtyDeltas.len() + len(l.untold) + len(l.inbox.tasks) + len(l.timers.queue) - 1 // the sweep
 		for _, wild := range l.wild {
 			for _, name := range w.names {
 				wild.Match(name, func(*registry.Group) { left++ })

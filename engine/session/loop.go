@@ -27,30 +27,32 @@ type Loop struct {
 	inbound atomic.Int64 // bytes of messages in the inbox
 
 	// Loop-owned.
-	now       int64 // ms of the hub's clock, as of the last Begin or Turn
-	scheduled bool  // a Turn is on its way
-	sessions  []*Session
-	free      []uint32 // slots without a session
-	gens      []uint32 // generation, by slot
-	due       []moment // when the session's tick is next needed, by slot; 0: no session
-	open      int      // sessions
-	timers    timers
-	skew      int64 // ms between the wall clock and the hub's, as of the last sweep
-	wild      map[*registry.Space]*registry.Wild
-	mark      uint32 // numbers wildcard deliveries, to give each session one
-	seq       uint32 // numbers frames, to keep their order between channels
-	pool      registry.Pool
-	untold    map[string][]*registry.Part // peer → parts with a delta of it, once for each
-	dirty     dirtyList
-	gathered  int        // frames put in order one by one in this flush
-	corked    []*Session // sessions with bytes in their cork
-	gone      []*Session // closed sessions, to be taken out of everything
-	spare     []*busy    // for reuse
-	receiving *Session   // whose input is being dealt with: it flushes its cork itself
-	scanner   protocol.Scanner
-	text      []byte    // scratch: a server frame's payload
-	wire      []byte    // scratch: a whole frame on its way into a cork
-	message   [2][]byte // scratch: the frames of the publication under way, plain and with metadata
+	now         int64 // ms of the hub's clock, as of the last Begin or Turn
+	scheduled   bool  // a Turn is on its way
+	sessions    []*Session
+	free        []uint32 // slots without a session
+	gens        []uint32 // generation, by slot
+	due         []moment // when the session's tick is next needed, by slot; 0: no session
+	open        int      // sessions
+	timers      timers
+	skew        int64 // ms between the wall clock and the hub's, as of the last sweep
+	wild        map[*registry.Space]*registry.Wild
+	mark        uint32 // numbers wildcard deliveries, to give each session one
+	seq         uint32 // numbers frames, to keep their order between channels
+	pool        registry.Pool
+	untold      map[string][]*registry.Part // peer → parts with a delta of it, once for each
+	dirty       dirtyList                   // parts with frames to write
+	dirtyDeltas dirtyList                   // parts with deltas to tell
+	patience    patience
+	gathered    int        // frames put in order one by one in this flush
+	corked      []*Session // sessions with bytes in their cork
+	gone        []*Session // closed sessions, to be taken out of everything
+	spare       []*busy    // for reuse
+	receiving   *Session   // whose input is being dealt with: it flushes its cork itself
+	scanner     protocol.Scanner
+	text        []byte    // scratch: a server frame's payload
+	wire        []byte    // scratch: a whole frame on its way into a cork
+	message     [2][]byte // scratch: the frames of the publication under way, plain and with metadata
 }
 
 func newLoop(h *Hub, index int) *Loop {

@@ -85,7 +85,7 @@ func (l *Loop) pace(p *registry.Part) {
 	}
 	due := p.Window.Due(l.now, l.hub.limits.PresenceWindow)
 	if due <= l.now {
-		l.soil(p)
+		l.soilQuietly(p)
 		p.TellLast()
 		return
 	}
@@ -93,7 +93,7 @@ func (l *Loop) pace(p *registry.Part) {
 	l.at(due, func(l *Loop) {
 		p.Paced = false
 		if p.Deltas.Len() > 0 {
-			l.soil(p)
+			l.soilQuietly(p)
 			p.TellLast()
 		}
 	})
@@ -101,7 +101,7 @@ func (l *Loop) pace(p *registry.Part) {
 
 // tell makes the part's deltas due here and now among its frames.
 func (l *Loop) tell(p *registry.Part) {
-	l.soil(p)
+	l.soilQuietly(p)
 	l.seq++
 	p.Tell(l.seq)
 }

@@ -55,6 +55,7 @@ type Session struct {
 	held     bool // a request to another loop is under way; input waits
 	lost     bool // the connection is gone, but input read before is still held
 	corked   bool // listed in loop.corked
+	late     bool // silent for too long, but the loop may not have read yet
 }
 
 // busy is what a session has while something is under way.
@@ -185,7 +186,7 @@ func (s *Session) Ready() bool { return !s.held }
 // place. Begin comes before it.
 func (s *Session) Receive(buf []byte) int {
 	l := s.loop
-	s.lastSeen = momentOf(l.now)
+	s.lastSeen, s.late = momentOf(l.now), false
 	l.receiving = s
 	done := 0
 	for s.open && !s.held {

@@ -54,9 +54,13 @@ func (s *Session) tick() {
 	case s.expires != 0 && l.now+l.skew >= s.expires-expiryLead:
 		s.close(protocol.CloseTokenExpired)
 		return
-	case -s.lastSeen.until(l.now) >= 2*ping:
+	case -s.lastSeen.until(l.now) >= 2*ping && s.late:
 		s.close(protocol.CloseInactive)
 		return
+	case -s.lastSeen.until(l.now) >= 2*ping:
+		// After a stall of the machine the sweep may come before the input that
+		// waits in the socket.
+		s.late = true
 	case s.nextPing.until(l.now) <= 0:
 		s.nextPing = momentOf(l.now + ping*9/10 + rand.Int64N(ping/5+1))
 		s.put(pingFrame)
