@@ -27,8 +27,8 @@ type Conn struct {
 	loop    *loop
 	recv    Receiver // while stateOpen
 	unread  []byte   // input not dealt with yet; nil if none
-	scanned int      // bytes of an incomplete request head that were searched for its end
-	fd      int
+	scanned int32    // bytes of an incomplete request head that were searched for its end
+	fd      int32
 	state   state
 	shut    bool // the write side is shut
 	broken  bool // a write has failed
@@ -36,7 +36,7 @@ type Conn struct {
 
 // open begins a connection, unless the server is full.
 func (l *loop) open(gc gnet.Conn) gnet.Action {
-	c := &Conn{gc: gc, loop: l, fd: gc.Fd()}
+	c := &Conn{gc: gc, loop: l, fd: int32(gc.Fd())}
 	handed, _ := gc.Context().([]byte)
 	gc.SetContext(c)
 	l.conns.Add(1)
@@ -138,7 +138,7 @@ func (c *Conn) Write(b []byte) {
 		return
 	}
 	if c.gc.OutboundBuffered() == 0 {
-		n, errno := send(c.fd, b)
+		n, errno := send(int(c.fd), b)
 		switch errno {
 		case 0:
 			if n == len(b) {
@@ -186,7 +186,7 @@ func (c *Conn) Finish() {
 func (c *Conn) shutdownIfSent() {
 	if !c.shut && !c.broken && c.gc.OutboundBuffered() == 0 {
 		c.shut = true
-		_ = unix.Shutdown(c.fd, unix.SHUT_WR) // a failure ends the connection by itself
+		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR) // a failure ends the connection by itself
 	}
 }
 

@@ -76,7 +76,9 @@ func (r *Reactor) closeDoorbells() {
 // register has one of the loops open c, whose context it will be. It closes c.
 func (r *Reactor) register(c net.Conn, content any) error {
 	ctx := gnet.NewNetConnContext(gnet.NewContext(context.Background(), content), c)
+	r.registerMu.Lock() // gnet picks the loop without a lock of its own
 	resultC, err := r.engine.Register(ctx)
+	r.registerMu.Unlock()
 	if err != nil {
 		_ = c.Close()
 		return err

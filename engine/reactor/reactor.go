@@ -84,8 +84,9 @@ type Reactor struct {
 	boot    sync.WaitGroup // afterBoot
 	ticked  bool           // OnTick has been called; the ticker's
 
-	enrollMu sync.RWMutex  // held for reading while a connection enters a loop
-	enrollC  chan struct{} // holds one token for each
+	registerMu sync.Mutex
+	enrollMu   sync.RWMutex  // held for reading while a connection enters a loop
+	enrollC    chan struct{} // holds one token for each
 
 	byLoop sync.Map // gnet.EventLoop → *loop
 }

@@ -48,9 +48,9 @@ var (
 // returns how much of buf belonged to it.
 func (c *Conn) readHead(buf []byte) (int, gnet.Action) {
 	// The end may begin in the last three bytes seen before.
-	from := max(0, c.scanned-3)
+	from := max(0, int(c.scanned)-3)
 	end := bytes.Index(buf[from:], headEnd)
-	if c.scanned = len(buf); end < 0 {
+	if c.scanned = int32(len(buf)); end < 0 {
 		if len(buf) > MaxHead {
 			c.refuse(headTooLong)
 		}
