@@ -68,11 +68,13 @@ func (h *gwsHub) OnMessage(socket *gws.Conn, message *gws.Message) {
 	if !ok || message.Opcode != gws.OpcodeText {
 		return
 	}
-	payload := message.Bytes()
-	h.rooms.publish(m, func(to *gws.Conn) {
-		// A failed write closes the connection, and OnClose is called for it.
-		_ = to.WriteMessage(gws.OpcodeText, payload)
-	})
+	// The frame is made once and queued for each member, whose writes go on
+	// after publish has returned. A failed one closes the connection, and
+	// OnClose is called for it.
+	broadcaster := gws.NewBroadcaster(gws.OpcodeText, message.Bytes())
+	defer broadcaster.Close()
+	h.rooms.publish(m, func(to *gws.Conn) { _ = broadcaster.Broadcast(to) })
+
 }
 
 func memberOf(socket *gws.Conn) (*member[*gws.Conn], bool) {

@@ -129,6 +129,20 @@ func TestChannelsAreApart(t *testing.T) {
 	}
 }
 
+func TestAlone(t *testing.T) {
+	for _, name := range names() {
+		if name == "centrifuge" || name == "floor" {
+			continue // a protocol of its own, no pongs
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, name).dial("/?channel=a")
+			p.text("to nobody", "")
+			p.ping("still there")
+		})
+	}
+}
+
 func TestMembersLeave(t *testing.T) {
 	for _, name := range names() {
 		if name == "centrifuge" {
