@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -42,6 +43,7 @@ type Process struct {
 
 	mu    sync.Mutex
 	lines []string // the last that it has printed
+	dump  int      // goroutines in the dump of a Go process that got SIGQUIT
 }
 
 const (
@@ -134,6 +136,9 @@ func (p *Process) read(out *os.File, ready func(string) (string, bool), addrC ch
 			}
 		}
 		p.mu.Lock()
+		if goroutineLine.MatchString(line) {
+			p.dump++
+		}
 		p.lines = append(p.lines, line)
 		p.lines = p.lines[max(0, len(p.lines)-keepLines):]
 		p.mu.Unlock()
@@ -159,7 +164,7 @@ func (p *Process) Done() <-chan struct{} { return p.doneC }
 // Stop ends the process in order and waits for it. It does nothing to a process
 // that is not ours.
 func (p *Process) Stop() error {
-	if p.cmd == nil {
+	if p.cmd == nil || p.quit() {
 		return nil
 	}
 	_ = p.cmd.Process.Signal(unix.SIGTERM)
@@ -177,10 +182,41 @@ func (p *Process) Stop() error {
 	return nil
 }
 
+// quit reports whether Goroutines has ended it.
+func (p *Process) quit() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dump > 0
+}
+
 // terminated reports whether it died of SIGTERM: a server without a handler.
 func (p *Process) terminated() bool {
 	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == unix.SIGTERM
+}
+
+// goroutineLine begins a goroutine's part of a dump.
+var goroutineLine = regexp.MustCompile(`^goroutine \d+ .*\[.*\]:$`)
+
+// Goroutines ends a process of ours, which must be a Go program, and returns how
+// many goroutines it had, those of the runtime included.
+func (p *Process) Goroutines(ctx context.Context) (int, error) {
+	if p.cmd == nil {
+		return 0, errors.New("target: the process is not ours")
+	}
+	if err := p.cmd.Process.Signal(unix.SIGQUIT); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	select {
+	case <-p.doneC:
+	case <-ctx.Done():
+		return 0, fmt.Errorf("the server did not end on SIGQUIT: %w", ctx.Err())
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dump, nil
 }
 
 // Kill ends the process at once and waits for it.

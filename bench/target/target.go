@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,8 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Target is a server under test.
@@ -22,6 +25,7 @@ type Target struct {
 	Process *Process // nil if it cannot be measured
 	Admin   string   // address of the admin listener, "" if unknown
 	dir     string   // files of a server of ours
+	command Command  // that starts it, for Restart
 }
 
 // Signalbox returns the dialect of a target that is this project's server.
@@ -123,19 +127,49 @@ func StartOwn(ctx context.Context, own Own) (t *Target, err error) {
 		return nil, err
 	}
 	t = &Target{Name: "signalbox", dir: dir}
-	args := []string{own.Bin, "serve", "--listen", own.Listen, "--admin-listen", "127.0.0.1:0", "--apps", apps,
-		"--data-dir", filepath.Join(dir, "data"), "--log-format", "json", "--loops", strconv.Itoa(own.Loops), "--message-rate", "0"}
-	p, addr, err := Start(ctx, Command{Args: append(args, own.Flags...), Env: own.Env, Cores: own.Cores, Ready: t.listening})
+	t.command = Command{
+		Args: append([]string{own.Bin, "serve", "--listen", own.Listen, "--admin-listen", "127.0.0.1:0", "--apps", apps,
+			"--data-dir", filepath.Join(dir, "data"), "--log-format", "json", "--loops", strconv.Itoa(own.Loops),
+			"--message-rate", "0"}, own.Flags...),
+		Env: own.Env, Cores: own.Cores, Ready: t.listening,
+	}
+	addr, err := t.start(ctx)
 	if err != nil {
 		return nil, err
+	}
+	t.Dialect = &Signalbox{Host: addr, Path: "/v1", Key: key}
+	return t, nil
+}
+
+// start starts our server and returns its address.
+func (t *Target) start(ctx context.Context) (string, error) {
+	p, addr, err := Start(ctx, t.command)
+	if err != nil {
+		return "", err
 	}
 	t.Process = p
 	if t.Addr, err = netip.ParseAddrPort(addr); err != nil {
 		p.Kill()
-		return nil, fmt.Errorf("the server listens on %q: %w", addr, err)
+		return "", fmt.Errorf("the server listens on %q: %w", addr, err)
 	}
-	t.Dialect = &Signalbox{Host: addr, Path: "/v1", Key: key}
-	return t, nil
+	return addr, nil
+}
+
+// Restart ends our server in order and starts it again on the same address, with
+// the same keys. It returns how long the old one took to end.
+func (t *Target) Restart(ctx context.Context) (drained time.Duration, err error) {
+	if t.command.Args == nil {
+		return 0, errors.New("target: only a server that the harness has started can be restarted")
+	}
+	i := slices.Index(t.command.Args, "--listen")
+	t.command.Args[i+1] = t.Addr.String()
+	start := time.Now()
+	if err := t.Process.Stop(); err != nil {
+		return 0, err
+	}
+	drained = time.Since(start)
+	_, err = t.start(ctx)
+	return drained, err
 }
 
 // listening looks for the server's log entry that tells its addresses.
