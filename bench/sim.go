@@ -22,12 +22,13 @@ type simCmd struct {
 	Loops       []int           `group:"load" placeholder:"N" default:"1,2" help:"Event loops that scale compares; the other sections take the most (default: ${default})."`
 	Subscribers int             `group:"load" placeholder:"N" default:"10000" help:"Subscribers of scale's channel (default: ${default})."`
 	InFlight    []int           `group:"load" placeholder:"K" default:"1,64" help:"Publishes under way at a time (default: ${default})."`
-	WriteCost   []time.Duration `group:"load" placeholder:"D" default:"0s,2us" help:"CPU time that scale has each write burn in place of the kernel (default: ${default})."`
+	WriteCost   []time.Duration `group:"load" placeholder:"D" default:"0s,6us" help:"CPU time that scale has each write burn in place of the kernel (default: ${default})."`
 	Bytes       int             `group:"load" placeholder:"N" default:"128" help:"Size of a delivered message, as JSON (default: ${default})."`
 	Ping        time.Duration   `name:"ping-interval" group:"load" placeholder:"D" default:"0s" help:"Interval of pings; 0: none (default: ${default})."`
 	Rounds      int             `group:"load" placeholder:"N" default:"5" help:"Times that scale measures each number of loops, in turn (default: ${default})."`
 	For         time.Duration   `group:"load" placeholder:"D" default:"1s" help:"Length of a measurement (default: ${default})."`
 	Timeout     time.Duration   `group:"load" placeholder:"D" default:"10m" help:"Time after which the scenario ends with what it has (default: ${default})."`
+	Pin         bool            `group:"load" default:"true" negatable:"" help:"Give each loop a core of its own, if there are more cores than loops (default: ${default})."`
 	Profile     bool            `group:"output" help:"Also tell which places allocate what a session holds. Connecting takes longer then."`
 }
 
@@ -78,7 +79,7 @@ func (c *simCmd) Run(ctx context.Context, std *stdio) error {
 	}
 	err := sim.Run(ctx, sim.Config{
 		Sections: c.Section, Sessions: c.Sessions, Loops: c.Loops, Subscribers: c.Subscribers, InFlight: c.InFlight,
-		WriteCosts: c.WriteCost, Bytes: c.Bytes, For: c.For, Rounds: c.Rounds, Ping: c.Ping, Profile: c.Profile,
+		WriteCosts: c.WriteCost, Bytes: c.Bytes, For: c.For, Rounds: c.Rounds, Ping: c.Ping, Pin: c.Pin, Profile: c.Profile,
 	}, record, tell)
 	if p != nil {
 		p.done()

@@ -95,7 +95,7 @@ func (l *loop) hangUp(c *conn) {
 // missing of its last frame comes next.
 func (l *loop) read(c *conn, b []byte) {
 	if n := l.missing[c]; n > 0 {
-		if n >= len(b) {
+		if n > len(b) {
 			l.missing[c] = n - len(b)
 			return
 		}

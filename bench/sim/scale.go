@@ -23,7 +23,7 @@ type lane struct {
 
 // lane makes a world of so many loops that share the subscribers.
 func (r *run) lane(loops int) (*lane, error) {
-	w, err := newWorld(r.ctx, worldConfig{loops: loops, sessions: r.Subscribers})
+	w, err := newWorld(r.ctx, worldConfig{loops: loops, sessions: r.Subscribers, pin: r.Pin})
 	if err != nil {
 		return nil, err
 	}

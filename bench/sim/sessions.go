@@ -86,14 +86,14 @@ func (r *run) leave(w *world) error {
 	return nil
 }
 
-// profiledSites is how many places a profile tells of.
-const profiledSites = 24
+// leastProfiled is the least that a profile tells of, in bytes a session.
+const leastProfiled = 0.5
 
 // profile tells which places have allocated what n sessions hold.
 func (r *run) profile(n int, empty, now heap) {
-	list := now.growth(empty)
-	for _, s := range list[:min(len(list), profiledSites)] {
-		r.add("profile", result.Row{}.Label("sessions", n).Label("allocated by", s.name).
-			Figure("heap", "B/session", float64(s.bytes)/float64(n)))
+	for _, s := range now.growth(empty) {
+		if each := float64(s.bytes) / float64(n); each >= leastProfiled {
+			r.add("profile", result.Row{}.Label("sessions", n).Label("allocated by", s.name).Figure("heap", "B/session", each))
+		}
 	}
 }

@@ -85,7 +85,7 @@ func (r *run) fanOut(w *world, publisher *conn) error {
 				Figure("time for a message in flight", "ms", perEach(m.wall, m.messages, time.Millisecond)*float64(k)).
 				Figure("hold p99", "ms", millis(m.p99)).
 				Figure("longest hold", "ms", millis(m.longest)).
-				Figure("its CPU at most", "ms", millis(m.longestCPU))
+				Figure("longest hold, CPU", "ms", millis(m.longestCPU))
 			if collecting {
 				row = collected(row, gc)
 			}

@@ -33,6 +33,7 @@ type Config struct {
 	For         time.Duration
 	Rounds      int           // of scale
 	Ping        time.Duration // interval, 0: no pings
+	Pin         bool          // each loop to a core of its own, if there are more cores
 	Profile     bool          // tell which places allocate what a session holds
 }
 
@@ -84,7 +85,7 @@ const extra = 64
 
 // world makes the world of a section, of the largest size.
 func (r *run) world(sessions int) (*world, error) {
-	return newWorld(r.ctx, worldConfig{loops: slices.Max(r.Loops), sessions: sessions + extra, ping: r.Ping})
+	return newWorld(r.ctx, worldConfig{loops: slices.Max(r.Loops), sessions: sessions + extra, ping: r.Ping, pin: r.Pin})
 }
 
 // grow opens sessions until there are n.

@@ -39,6 +39,7 @@ type worldConfig struct {
 	loops    int
 	sessions int           // at most, for which room is made
 	ping     time.Duration // interval; 0: no pings
+	pin      bool          // each loop to a core, if there are enough
 }
 
 // newWorld starts the loops of a world without sessions. It ends with close.
@@ -72,7 +73,7 @@ func newWorld(ctx context.Context, cfg worldConfig) (*world, error) {
 			return nil, err
 		}
 		core := -1
-		if cfg.loops < len(cores) {
+		if cfg.pin && cfg.loops < len(cores) {
 			core = cores[len(cores)-1-i]
 		}
 		l := newLoop(i, w.hub.Loop(i), core, bell)
