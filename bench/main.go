@@ -24,6 +24,7 @@ type grammar struct {
 	Presence  presenceCmd  `cmd:"" help:"A storm of joins and leaves: frames, bytes, time until every roster is right."`
 	Reconnect reconnectCmd `cmd:"" help:"A deploy: all connections drop and come back."`
 	Slow      slowCmd      `cmd:"" help:"Percentiles of healthy peers while others never read."`
+	Soak      soakCmd      `cmd:"" help:"Mixed traffic for long: every delivery accounted for, leaks."`
 	Peers     peersCmd     `cmd:"" help:"The same runs against other servers, side by side."`
 	Sim       simCmd       `cmd:"" help:"Up to a million sessions in one process, without sockets: heap, GC, fan-out, rosters."`
 	Floor     floorCmd     `cmd:"" hidden:"" help:"Run the floor: a bare hub."`

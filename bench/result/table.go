@@ -10,34 +10,16 @@ import (
 	"text/tabwriter"
 )
 
-// Table prints a record for people: a line a row, a column for each label and
-// figure that any row has.
+// Table prints a record for people: a line a row, and a table for each run of
+// rows that have the same labels.
 func (r *Record) Table(w io.Writer) error {
 	fmt.Fprintf(w, "%s · %s · %s · %s, %d cores · %s\n", r.Scenario, orUnknown(r.Machine.Commit), r.Machine.Go, r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel)
-	labels, figures := r.columns()
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	line := make([]string, 0, len(labels)+len(figures))
-	line = append(line, labels...)
-	for _, f := range figures {
-		line = append(line, heading(f))
-	}
-	fmt.Fprintln(t, strings.Join(line, "\t")+"\t")
-	for _, row := range r.Rows {
-		line = line[:0]
-		for _, name := range labels {
-			line = append(line, row.Text(name))
+	for start, end := 0, 0; start < len(r.Rows); start = end {
+		for end = start + 1; end < len(r.Rows) && sameLabels(r.Rows[start], r.Rows[end]); end++ {
 		}
-		for _, f := range figures {
-			cell := ""
-			if i := slices.IndexFunc(row.Figures, func(g Figure) bool { return heading(g) == heading(f) }); i >= 0 {
-				cell = Number(row.Figures[i].Value)
-			}
-			line = append(line, cell)
+		if err := table(w, r.Rows[start:end]); err != nil {
+			return err
 		}
-		fmt.Fprintln(t, strings.Join(line, "\t")+"\t")
-	}
-	if err := t.Flush(); err != nil {
-		return err
 	}
 	for _, note := range r.Notes {
 		fmt.Fprintln(w, "·", note)
@@ -62,25 +44,52 @@ func heading(f Figure) string {
 	return f.Name + " [" + f.Unit + "]"
 }
 
-// columns are the names of labels and the figures that occur, in the order of
-// their first appearance.
-func (r *Record) columns() (labels []string, figures []Figure) {
-	seen := make(map[string]bool)
-	for _, row := range r.Rows {
+// sameLabels reports whether two rows belong into one table.
+func sameLabels(a, b Row) bool {
+	return slices.EqualFunc(a.Labels, b.Labels, func(x, y Label) bool { return x.Name == y.Name })
+}
+
+// table prints rows of the same labels.
+func table(w io.Writer, rows []Row) error {
+	figures := columns(rows)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	var line []string
+	for _, l := range rows[0].Labels {
+		line = append(line, l.Name)
+	}
+	for _, f := range figures {
+		line = append(line, heading(f))
+	}
+	fmt.Fprintln(t, strings.Join(line, "\t")+"\t")
+	for _, row := range rows {
+		line = line[:0]
 		for _, l := range row.Labels {
-			if !seen["l"+l.Name] {
-				seen["l"+l.Name] = true
-				labels = append(labels, l.Name)
-			}
+			line = append(line, l.Value)
 		}
+		for _, f := range figures {
+			cell := ""
+			if i := slices.IndexFunc(row.Figures, func(g Figure) bool { return heading(g) == heading(f) }); i >= 0 {
+				cell = Number(row.Figures[i].Value)
+			}
+			line = append(line, cell)
+		}
+		fmt.Fprintln(t, strings.Join(line, "\t")+"\t")
+	}
+	return t.Flush()
+}
+
+// columns are the figures that occur, in the order of their first appearance.
+func columns(rows []Row) (figures []Figure) {
+	seen := make(map[string]bool)
+	for _, row := range rows {
 		for _, f := range row.Figures {
-			if id := "f" + heading(f); !seen[id] {
-				seen[id] = true
+			if !seen[heading(f)] {
+				seen[heading(f)] = true
 				figures = append(figures, f)
 			}
 		}
 	}
-	return labels, figures
+	return figures
 }
 
 // Number formats a value with three significant digits or all of its integer

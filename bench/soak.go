@@ -1,0 +1,187 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"signalbox/bench/load"
+	"signalbox/bench/result"
+	"signalbox/bench/target"
+)
+
+// soakCmd runs mixed traffic for long and looks for what is lost or leaks.
+type soakCmd struct {
+	commonFlags `embed:""`
+	For         time.Duration `group:"load" placeholder:"D" default:"10m" help:"Length of the run (default: ${default})."`
+	Peers       int           `group:"load" placeholder:"N" default:"1000" help:"Peers that stay (default: ${default})."`
+	Channels    int           `group:"load" placeholder:"N" default:"50" help:"Channels that they share (default: ${default})."`
+	Rate        float64       `group:"load" placeholder:"R" default:"500" help:"Messages a second (default: ${default})."`
+	Directs     float64       `group:"load" placeholder:"S" default:"0.2" help:"Share of them that go to one peer (default: ${default})."`
+	Churn       int           `group:"load" placeholder:"N" default:"100" help:"Connections beside them that come and go (default: ${default})."`
+	Life        time.Duration `group:"load" placeholder:"D" default:"2s" help:"Time that these stay, on average (default: ${default})."`
+	Bytes       int           `group:"load" placeholder:"N" default:"128" help:"Size of a message's data (default: ${default})."`
+	Samples     int           `group:"load" placeholder:"N" default:"10" help:"Times that memory and descriptors are looked at (default: ${default})."`
+}
+
+// Validate is called by kong once the flags are parsed.
+func (c *soakCmd) Validate() error {
+	switch {
+	case c.Peers < 2 || c.Channels < 1 || c.Channels > c.Peers:
+		return errors.New("--peers: at least 2; --channels: from 1 to --peers")
+	case c.Rate <= 0 || c.For <= 0 || c.Life <= 0 || c.Samples < 1:
+		return errors.New("--rate, --for, --life and --samples: more than 0")
+	case c.Directs < 0 || c.Directs > 1 || c.Churn < 0:
+		return errors.New("--directs: from 0 to 1; --churn: at least 0")
+	}
+	if c.Timeout < c.For+soakSlack {
+		c.Timeout = c.For + soakSlack
+	}
+	return c.commonFlags.Validate()
+}
+
+const (
+	// soakSlack is the time for what is beside the run itself.
+	soakSlack = 2 * time.Minute
+	// restGoroutines is how many goroutines a server without connections may
+	// have: runtime, loops, listeners. A leak is one for each of thousands.
+	restGoroutines = 100
+	// restDescriptors is how many descriptors it may have more than before.
+	restDescriptors = 8
+)
+
+// Run runs the traffic and fails if anything was lost or leaked.
+func (c *soakCmd) Run(ctx context.Context, std *stdio) error {
+	return scenario(ctx, "soak", &c.commonFlags, std, func(ctx context.Context, h *harness) error {
+		if err := h.fits(c.Peers + c.Churn); err != nil {
+			return err
+		}
+		server, err := h.server(ctx)
+		if err != nil {
+			return err
+		}
+		before, err := look(server)
+		if err != nil {
+			return err
+		}
+		ramp, p := h.ramp("connect", c.Peers)
+		mix, err := load.OpenMix(ctx, h.fleet, server, load.MixConfig{
+			Peers: c.Peers, Channels: c.Channels, Rate: c.Rate, DirectShare: c.Directs, Churn: c.Churn, Life: c.Life,
+			Bytes: c.Bytes, Sources: h.sources(server), Ramp: ramp,
+		})
+		p.done()
+		if err != nil {
+			return err
+		}
+		if err := c.traffic(ctx, h, server, mix); err != nil && ctx.Err() == nil {
+			return err
+		}
+		// Interrupted or not: what there is must add up.
+		rest := context.WithoutCancel(ctx)
+		return cmp.Or(errors.Join(c.account(h, mix), c.leaks(rest, h, server, before)), ctx.Err())
+	})
+}
+
+// holding is what a server holds.
+type holding struct {
+	memory      target.Memory
+	descriptors int
+}
+
+// look returns what the server holds, nothing if it cannot be measured.
+func look(t *target.Target) (held holding, err error) {
+	if t.Process == nil {
+		return held, nil
+	}
+	if held.memory, err = t.Process.Memory(); err != nil {
+		return held, err
+	}
+	held.descriptors, err = t.Process.Descriptors()
+	return held, err
+}
+
+// traffic has the mix run while what the server holds is looked at.
+func (c *soakCmd) traffic(ctx context.Context, h *harness, t *target.Target, mix *load.Mix) error {
+	ctx, cancel := context.WithCancel(ctx)
+	sampled := make(chan error, 1)
+	go func() { sampled <- c.sample(ctx, h, t, mix) }()
+	err := h.watch("soak", c.For, mix.Counts, func() error { return mix.Run(ctx, c.For) })
+	cancel()
+	return errors.Join(err, <-sampled)
+}
+
+// sample adds a row for each look at the server; it ends with ctx.
+func (c *soakCmd) sample(ctx context.Context, h *harness, t *target.Target, mix *load.Mix) error {
+	start := time.Now()
+	every := c.For / time.Duration(c.Samples)
+	var x, pss []float64
+	last := 0
+	for range c.Samples {
+		if load.Sleep(ctx, every) != nil {
+			break
+		}
+		held, err := look(t)
+		if err != nil {
+			return err
+		}
+		arrived, faults := mix.Counts()
+		row := result.Row{}.Label("after", time.Since(start).Round(time.Second)).
+			Figure("deliveries", "1/s", float64(arrived-last)/every.Seconds()).Figure("errors", "", float64(faults))
+		last = arrived
+		if t.Process != nil {
+			row = row.Figure("PSS", "MiB", float64(held.memory.PSS)/(1<<20)).Figure("descriptors", "", float64(held.descriptors))
+			x, pss = append(x, time.Since(start).Hours()), append(pss, float64(held.memory.PSS))
+		}
+		h.record.Add(row)
+	}
+	if half := len(x) / 2; len(x)-half >= 2 {
+		// The first half is the heap growing to its size.
+		h.record.Note("memory grows by %s MiB an hour in the second half", result.Number(load.Slope(x[half:], pss[half:])/(1<<20)))
+	}
+	return nil
+}
+
+// account adds the row about deliveries and fails if they do not add up.
+func (c *soakCmd) account(h *harness, mix *load.Mix) error {
+	a := mix.Account()
+	row := result.Row{}.Label("account", "deliveries").
+		Figure("messages", "", float64(a.Messages)).Figure("due", "", float64(a.Due)).Figure("arrived", "", float64(a.Arrived)).
+		Figure("wrong", "", float64(a.Wrong)).Figure("visits", "", float64(a.Visits)).Figure("refused", "", float64(a.Refused))
+	h.record.Add(a.Times.Figures(row))
+	if a.Wrong > 0 || a.Arrived != a.Due {
+		return fmt.Errorf("%d deliveries were due, %d arrived; between %d pairs of peers count or order is wrong", a.Due, a.Arrived, a.Wrong)
+	}
+	return mix.Err()
+}
+
+// leaks looks at what the server holds once all clients are gone.
+func (c *soakCmd) leaks(ctx context.Context, h *harness, t *target.Target, before holding) error {
+	if err := h.drop(ctx, t); err != nil || t.Process == nil {
+		return err
+	}
+	after, err := look(t)
+	if err != nil {
+		return err
+	}
+	row := result.Row{}.Label("rest", "no clients").
+		Figure("PSS", "MiB", float64(after.memory.PSS)/(1<<20)).Figure("PSS before", "MiB", float64(before.memory.PSS)/(1<<20)).
+		Figure("descriptors", "", float64(after.descriptors)).Figure("descriptors before", "", float64(before.descriptors))
+	goroutines := 0
+	if c.URL == "" {
+		// It ends the server, so it comes last.
+		if goroutines, err = t.Process.Goroutines(ctx); err != nil {
+			return err
+		}
+		row = row.Figure("goroutines", "", float64(goroutines))
+	}
+	h.record.Add(row)
+	switch {
+	case after.descriptors > before.descriptors+restDescriptors:
+		return fmt.Errorf("descriptors leak: %d before, %d after", before.descriptors, after.descriptors)
+	case goroutines > restGoroutines:
+		return fmt.Errorf("goroutines leak: %d are left", goroutines)
+	}
+	return nil
+}
