@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"signalbox/bench/load"
@@ -17,7 +18,7 @@ type peersCmd struct {
 	commonFlags `embed:""`
 	Servers     []string      `group:"load" placeholder:"NAME" help:"Servers to compare: signalbox, gnet, gws, nbio, coder, centrifuge, ws (default: all). The floor always takes part."`
 	Subscribers []int         `group:"load" placeholder:"N" default:"1000,10000" help:"Subscribers of the channel (default: ${default})."`
-	InFlight    []int         `group:"load" placeholder:"K" default:"1,64" help:"Publishes under way at a time (default: ${default})."`
+	InFlight    []int         `group:"load" placeholder:"K" default:"1,64" help:"Publishes under way at a time; with more than 100 000 deliveries under way only 1 is measured (default: ${default})."`
 	Connections int           `group:"load" placeholder:"N" default:"4000" help:"Idle connections, each on a channel of its own (default: ${default})."`
 	Bytes       int           `group:"load" placeholder:"N" default:"128" help:"Size of a delivered message, as JSON (default: ${default})."`
 	Rounds      int           `group:"load" placeholder:"N" default:"3" help:"Times that each server is started and measured, in turn (default: ${default})."`
@@ -146,17 +147,27 @@ func (c *peersCmd) show(ctx context.Context, h *harness, one contender) (s showi
 	}
 	s.fanout = make(map[fanoutLoad]load.Sample)
 	f := c.fanout()
-	modes := f.modes()
 	for _, n := range c.Subscribers {
+		modes := bearable(f.modes(), n)
 		samples, err := f.measure(ctx, h, t, n, modes)
 		if err != nil {
-			return s, err
+			return s, fmt.Errorf("fan-out to %d: %w", n, err)
 		}
 		for i, sample := range samples {
 			s.fanout[fanoutLoad{n, modes[i]}] = sample
 		}
 	}
 	return s, nil
+}
+
+// mostUnderWay is how many deliveries are put under way at a time. A hub that
+// writes each alone takes a second and more for as many.
+const mostUnderWay = 100_000
+
+// bearable are the modes that put no more under way with n subscribers, but for
+// the closed loop, which is always one.
+func bearable(modes []mode, n int) []mode {
+	return slices.DeleteFunc(modes, func(m mode) bool { return m.inFlight > 1 && m.inFlight*n > mostUnderWay })
 }
 
 // idle opens connections in steps and looks at what they cost.
@@ -248,6 +259,7 @@ func (r *comparison) reportFanOut(h *harness, name string, l fanoutLoad) {
 		Figure("× floor", "", load.Median(load.Ratios(each, floors))).
 		Figure("deliveries", "1/s", of(func(s load.Sample) float64 { return float64(s.Frames) / s.Wall.Seconds() })).
 		Figure("server core", "%", of(func(s load.Sample) float64 { return 100 * s.ServerLoad() })).
+		Figure("server waited", "%", of(func(s load.Sample) float64 { return 100 * s.ServerWaited() })).
 		Figure("client core", "%", of(func(s load.Sample) float64 { return 100 * s.ClientLoad() })))
 }
 

@@ -30,6 +30,24 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+func TestBearable(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		subscribers int
+		want        []mode
+	}{
+		{"few", 1000, []mode{{1, 1}, {64, 1}}},
+		{"many", 10_000, []mode{{1, 1}}},
+		{"closed loop of any size", 200_000, []mode{{1, 1}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := bearable([]mode{{1, 1}, {64, 1}}, tt.subscribers); !slices.Equal(got, tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 // sampleOf is a second in which n deliveries cost cpu each.
 func sampleOf(n uint64, cpu time.Duration) load.Sample {
 	return load.Sample{Wall: time.Second, ServerCPU: time.Duration(n) * cpu, Frames: n}
