@@ -27,6 +27,7 @@ type grammar struct {
 	Soak      soakCmd      `cmd:"" help:"Mixed traffic for long: every delivery accounted for, leaks."`
 	Peers     peersCmd     `cmd:"" help:"The same runs against other servers, side by side."`
 	Sim       simCmd       `cmd:"" help:"Up to a million sessions in one process, without sockets: heap, GC, fan-out, rosters."`
+	Report    reportCmd    `cmd:"" help:"Draw the raw results of scenarios: one HTML page, or SVG files."`
 	Floor     floorCmd     `cmd:"" hidden:"" help:"Run the floor: a bare hub."`
 }
 
