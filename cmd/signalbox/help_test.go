@@ -13,7 +13,7 @@ import (
 var serveFlags = []string{
 	"dev", "listen", "api-listen", "admin-listen", "apps", "data-dir", "loops", "drain-timeout", "refuse",
 	"max-message-size", "max-subscriptions", "message-rate", "message-burst", "connect-rate", "ping-interval",
-	"handshake-timeout", "max-backlog", "presence-window", "snapshot-delay", "log-format", "log-level",
+	"handshake-timeout", "max-backlog", "presence-window", "snapshot-delay", "gogc", "memory-limit", "log-format", "log-level",
 }
 
 func TestHelp(t *testing.T) {
@@ -24,13 +24,14 @@ func TestHelp(t *testing.T) {
 	}{
 		"program": {
 			[]string{"--help"},
-			[]string{"serve", "init", "key create", "key list", "key revoke", "token mint", "token check", "echo", "version"},
+			[]string{"serve", "init", "key create", "key list", "key revoke", "token mint", "token check", "echo", "doctor", "version"},
 		},
 		"serve":        {[]string{"serve", "--help"}, []string{"Addresses:", "Apps and data:", "Limits:", "Tuning:", "Logging:"}},
 		"init":         {[]string{"init", "--help"}, []string{"--apps", "--app"}},
 		"key create":   {[]string{"key", "create", "--help"}, []string{"--publishable", "--patterns", "--actions", "--allowed-origins", "--inject-turn"}},
 		"token mint":   {[]string{"token", "mint", "--help"}, []string{"<peer-id>", "--channels", "--permissions", "--expires-in"}},
 		"token check":  {[]string{"token", "check", "--help"}, []string{"stdin"}},
+		"doctor":       {[]string{"doctor", "--help"}, []string{"--target", "--json", "--root", "Exits with 0 if"}},
 		"echo":         {[]string{"echo", "--help"}, []string{"--listen", "--max-message-size"}},
 		"help is help": {[]string{"serve", "--listen", ":1", "-h"}, []string{"Usage: signalbox serve"}},
 	} {

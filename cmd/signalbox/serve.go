@@ -37,6 +37,8 @@ type serveCmd struct {
 	DrainTimeout  time.Duration `group:"tuning" placeholder:"D" default:"${drainTimeout}" help:"Time over which connections are closed on SIGTERM (default: ${default})."`
 	Refuse        string        `group:"tuning" placeholder:"HOW" enum:"http,close" default:"http" help:"Answer to a malformed credential or a foreign origin: http, a 401 as the hosted service gives, or close, an upgrade and then close code 4001, which page code can see (default: ${default})."`
 
+	memoryFlags `embed:""`
+
 	loggingFlags `embed:""`
 }
 
@@ -51,6 +53,9 @@ func (c *serveCmd) Validate() error {
 	if err := c.presenceFlags.Validate(); err != nil {
 		return err
 	}
+	if err := c.memoryFlags.Validate(); err != nil {
+		return err
+	}
 	if err := atLeast("loops", c.Loops, 0); err != nil {
 		return err
 	}
@@ -61,6 +66,9 @@ func (c *serveCmd) Validate() error {
 func (c *serveCmd) Run(std *stdio) error {
 	logger, err := c.logger(std.err)
 	if err != nil {
+		return err
+	}
+	if err := c.apply(logger); err != nil {
 		return err
 	}
 	life := newLifecycle(std.abort)
