@@ -1,2 +1,72 @@
-// Command bench puts load on a Signalbox server and measures what it costs.
+// Command bench puts load on a Signalbox server and measures what it costs. It
+// is an operator's tool first: it works against a running server, or starts one
+// of its own.
+//
+//	go run ./bench fanout
+//	BENCH_SK_SECRET=sk_secret_… go run ./bench latency --url ws://10.0.0.5:8080 --sk-id sk_id_…
+//	make bench         # everything, with a report
+//	make bench-smoke   # everything, small: does it run?
+//
+// # Scenarios
+//
+//	connect    connects a second, server CPU a connect (token, welcome, subscribe)
+//	idle       bytes an idle connection holds, in user space and in the kernel
+//	fanout     deliveries a second and server CPU a delivery: one message at a
+//	           time or many in flight, from one publisher or many
+//	latency    publish to delivery, p50 … p99.9, at shares of the most that the
+//	           server takes
+//	direct     direct messages there and back
+//	presence   a storm of joins and leaves: frames, bytes, time until every roster
+//	           is right
+//	reconnect  a deploy: all connections drop and come back
+//	slow       percentiles of healthy peers while others never read
+//	soak       mixed traffic for --for; every delivery accounted for, leaks
+//	sim        up to a million sessions in one process, without sockets
+//	peers      the same runs against other servers, side by side
+//	report     tables and plots of what --json has written
+//
+// # A server to measure
+//
+// Without --url the harness builds cmd/signalbox, writes an apps file, and starts
+// the server on cores of its own (--loops, --server-cores), with no limit to the
+// message rate; --server-flags and --server-env change what is measured,
+// --server-bin takes a binary that is there. Clients get the other cores.
+//
+// With --url the load goes to a running server, over plain ws. It needs a secret
+// key whose patterns allow all names, a message rate that lets a publisher
+// through (--message-rate 0), and, if clients come from few addresses, no
+// --connect-rate. CPU and memory are measured if the server runs on this machine
+// and --pid says which process it is.
+//
+// # Terms
+//
+// The floor is a bare hub: one thread, one epoll, one send for each socket and
+// message. Server and floor are measured in turn, and a ratio is always one of
+// two measurements of the same round: such ratios hold on a machine where
+// absolute numbers do not. A closed loop sends the next message when the last
+// one has arrived everywhere; a paced load sends at its rate whatever happens,
+// and a message counts from when it was due.
+//
+// # Reading the figures
+//
+// "CPU a delivery" is the CPU time of the server's process in user space and
+// kernel by the frames that clients received. "server core" near 100 % and
+// "client core" well below it prove that the server was the limit. "server
+// waited" is how long its threads were ready to run while something else had
+// their core: where it is more than a few percent, rates and latencies are those
+// of a busy machine. "client lag" is how late the client itself sent. "kernel,
+// one end" is half of what the kernel's objects and buffers grew by, as both ends
+// of a connection are on this machine.
+//
+// # Ownership
+//
+// A scenario runs on one goroutine, which owns the harness and the record; what
+// handlers count belongs to their client loop (see package client).
+//
+// # Limits
+//
+// Linux only. A process holds as many connections as its descriptors allow;
+// server and clients are processes of their own, so each has its own limit. Every
+// load ends by itself: by its count, its --for, or --timeout. Ctrl-C ends it in
+// order, with the results there are; a second one at once.
 package main

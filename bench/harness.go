@@ -137,7 +137,9 @@ func (h *harness) close() error {
 	h.fleet.Close()
 	var err error
 	for _, t := range h.targets {
-		err = errors.Join(err, t.Close())
+		if fault := t.Close(); fault != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", t.Name, fault))
+		}
 	}
 	return err
 }
@@ -283,8 +285,8 @@ func scenario(ctx context.Context, name string, flags *commonFlags, std *stdio, 
 // floorCmd is the floor as a process of its own.
 type floorCmd struct{}
 
-// Run serves until the process is killed.
-func (floorCmd) Run(std *stdio) error {
+// Run serves until ctx is done.
+func (floorCmd) Run(ctx context.Context, std *stdio) error {
 	s, err := floor.New()
 	if err != nil {
 		return err
@@ -292,5 +294,6 @@ func (floorCmd) Run(std *stdio) error {
 	if _, err := fmt.Fprintf(std.out, `{"addr":"%s","pid":%d}`+"\n", s.Addr(), os.Getpid()); err != nil {
 		return err
 	}
+	defer context.AfterFunc(ctx, s.Stop)()
 	return s.Run()
 }

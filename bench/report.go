@@ -15,6 +15,8 @@ type reportCmd struct {
 	Files []string `arg:"" type:"existingfile" placeholder:"FILE" help:"Raw results of scenarios."`
 	Out   string   `placeholder:"FILE" default:"report.html" help:"The page to write (default: ${default})."`
 	SVG   string   `name:"svg" placeholder:"DIR" help:"Also write each plot as a file of its own here."`
+
+	Complete bool `help:"Fail if a run has ended early or has no figures."`
 }
 
 // Run draws.
@@ -24,6 +26,9 @@ func (c *reportCmd) Run(std *stdio) error {
 		r, err := result.Read(path)
 		if err != nil {
 			return err
+		}
+		if c.Complete && (r.Partial || !r.HasFigures()) {
+			return fmt.Errorf("%s: the run has ended early or has no figures", path)
 		}
 		records = append(records, r)
 	}

@@ -6,7 +6,7 @@
 //
 // # Ownership
 //
-// Everything belongs to the thread that calls Run.
+// Everything belongs to the thread that calls Run, but for Stop and Addr.
 //
 // # Limits
 //
@@ -45,6 +45,7 @@ type Server struct {
 	addr   netip.AddrPort
 	listen int
 	epoll  int
+	stop   int // eventfd: readable once Run is to return
 	buf    []byte
 	out    []byte
 	conns  []conn // by descriptor
@@ -60,7 +61,7 @@ type conn struct {
 
 // New listens on any free port of 127.0.0.1.
 func New() (*Server, error) {
-	s := &Server{buf: make([]byte, bufSize), listen: -1, epoll: -1}
+	s := &Server{buf: make([]byte, bufSize), listen: -1, epoll: -1, stop: -1}
 	if err := s.open(); err != nil {
 		s.release()
 		return nil, err
@@ -90,7 +91,10 @@ func (s *Server) open() (err error) {
 	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
-	return s.watch(s.listen)
+	if s.stop, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		return os.NewSyscallError("eventfd", err)
+	}
+	return errors.Join(s.watch(s.listen), s.watch(s.stop))
 }
 
 func (s *Server) watch(fd int) error {
@@ -99,7 +103,7 @@ func (s *Server) watch(fd int) error {
 }
 
 func (s *Server) release() {
-	for _, fd := range []int{s.listen, s.epoll} {
+	for _, fd := range []int{s.listen, s.epoll, s.stop} {
 		if fd >= 0 {
 			_ = unix.Close(fd)
 		}
@@ -109,11 +113,15 @@ func (s *Server) release() {
 // Addr returns the address listened on.
 func (s *Server) Addr() netip.AddrPort { return s.addr }
 
-// Run serves for the life of the process, or until epoll fails.
+// Stop has Run return. Any goroutine may call it, once.
+func (s *Server) Stop() { _, _ = unix.Write(s.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+
+// Run serves until Stop, or until epoll fails.
 func (s *Server) Run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer s.release()
+	defer s.closeAll()
 	events := make([]unix.EpollEvent, 512)
 	for {
 		n, err := unix.EpollWait(s.epoll, events, -1)
@@ -121,12 +129,21 @@ func (s *Server) Run() error {
 			return os.NewSyscallError("epoll_wait", err)
 		}
 		for i := range max(n, 0) {
-			if fd := int(events[i].Fd); fd == s.listen {
+			switch fd := int(events[i].Fd); {
+			case fd == s.stop:
+				return nil
+			case fd == s.listen:
 				s.accept()
-			} else if s.conns[fd].open {
+			case s.conns[fd].open:
 				s.receive(fd)
 			}
 		}
+	}
+}
+
+func (s *Server) closeAll() {
+	for fd := range s.conns {
+		s.close(fd)
 	}
 }
 

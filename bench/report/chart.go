@@ -3,6 +3,8 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"math"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -39,6 +41,11 @@ var lineKinds = map[string][]kind{
 	"presence": {
 		{title: "Presence frames for each join or leave", x: "peers", figure: "frames each", logX: true},
 		{title: "Bytes of presence", x: "peers", figure: "bytes", unit: "MB", logX: true, logY: true},
+	},
+	"sim": {
+		{title: "Heap a session", x: "sessions", figure: "heap", unit: "B/session", logX: true},
+		{title: "CPU a sweep of one loop", x: "sessions", figure: "CPU a sweep of one loop", unit: "µs", logX: true, logY: true},
+		{title: "GC CPU a cycle", x: "sessions", figure: "GC CPU a cycle", unit: "ms", logX: true, logY: true},
 	},
 	"soak": {
 		{title: "Memory over time", x: "after", figure: "PSS", unit: "MiB"},
@@ -142,8 +149,46 @@ func axis(k kind) string {
 
 func logarithmic(a *plot.Axis) {
 	a.Scale = plot.LogScale{}
-	a.Tick.Marker = plot.LogTicks{Prec: -1}
+	a.Tick.Marker = plot.TickerFunc(logTicks)
 }
+
+// logTicks are at 1, 2 and 5 of each decade, so that an axis of less than one
+// has some too; over many decades only the decades have their number.
+func logTicks(least, most float64) (ticks []plot.Tick) {
+	if least <= 0 || most < least {
+		return nil
+	}
+	first, last := math.Floor(math.Log10(least)), math.Ceil(math.Log10(most))
+	for exp := first; exp <= last; exp++ {
+		for _, step := range []float64{1, 2, 5} {
+			at := step * math.Pow(10, exp)
+			if at < least || at > most {
+				continue
+			}
+			tick := plot.Tick{Value: at}
+			if step == 1 || last-first <= fewDecades {
+				tick.Label = short(at)
+			}
+			ticks = append(ticks, tick)
+		}
+	}
+	return ticks
+}
+
+// short writes thousands as k and millions as M.
+func short(v float64) string {
+	suffix := ""
+	switch {
+	case v >= 1e6:
+		v, suffix = v/1e6, "M"
+	case v >= 1e3:
+		v, suffix = v/1e3, "k"
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64) + suffix
+}
+
+// fewDecades is over how many decades all ticks have their number.
+const fewDecades = 3
 
 // addLines draws the lines, and sets *p to nil if there are none.
 func addLines(p **plot.Plot, lines []series, logX, logY bool) error {
@@ -172,12 +217,12 @@ func addLines(p **plot.Plot, lines []series, logX, logY bool) error {
 		*p = nil
 		return nil
 	}
-	finish(*p)
+	finish(*p, drawn)
 	return nil
 }
 
-// finish sets what all plots share.
-func finish(p *plot.Plot) {
+// finish sets what all plots share. The legend has so many lines.
+func finish(p *plot.Plot, legendLines int) {
 	p.Add(plotter.NewGrid())
 	p.Legend.Top, p.Legend.Left = true, true
 	p.Legend.TextStyle.Font.Size = 8
@@ -189,6 +234,26 @@ func finish(p *plot.Plot) {
 		if a.Min == a.Max {
 			a.Max = a.Min + 1
 		}
+	}
+	lines := min(float64(legendLines)/chartLines, 0.5)
+	extend(&p.Y, lines)
+	extend(&p.X, rightMargin)
+}
+
+const (
+	// chartLines is how many lines of the legend a plot is high.
+	chartLines = 24
+	// rightMargin is the share of a plot's width that the last number needs.
+	rightMargin = 0.03
+)
+
+// extend makes room at the axis's end, as a share of its new length.
+func extend(a *plot.Axis, share float64) {
+	more := share / (1 - share)
+	if _, ok := a.Scale.(plot.LogScale); ok {
+		a.Max *= math.Pow(a.Max/a.Min, more)
+	} else {
+		a.Max += (a.Max - a.Min) * more
 	}
 }
 
@@ -217,6 +282,6 @@ func barPlot(k kind, bars []series, servers []string) (*plot.Plot, error) {
 		p.Legend.Add(s.name, chart)
 	}
 	p.NominalX(servers...)
-	finish(p)
+	finish(p, len(bars))
 	return p, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,8 +63,12 @@ func (r Row) Label(name string, value any) Row {
 	return r
 }
 
-// Figure adds a measured value and returns the row.
+// Figure adds a measured value and returns the row. What is no number, such as
+// the slope of a single point, was not measured and is left out.
 func (r Row) Figure(name, unit string, value float64) Row {
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return r
+	}
 	r.Figures = append(slices.Clip(r.Figures), Figure{name, unit, value})
 	return r
 }
@@ -135,6 +140,11 @@ func cpuModel() string {
 
 // Add appends a row.
 func (r *Record) Add(row Row) { r.Rows = append(r.Rows, row) }
+
+// HasFigures reports whether every row has some.
+func (r *Record) HasFigures() bool {
+	return len(r.Rows) > 0 && !slices.ContainsFunc(r.Rows, func(row Row) bool { return len(row.Figures) == 0 })
+}
 
 // Note adds a remark that belongs to the figures.
 func (r *Record) Note(format string, args ...any) {

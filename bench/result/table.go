@@ -96,8 +96,6 @@ func columns(rows []Row) (figures []Figure) {
 // part, whichever is more.
 func Number(v float64) string {
 	switch abs := math.Abs(v); {
-	case math.IsNaN(v) || math.IsInf(v, 0):
-		return "–"
 	case v == math.Trunc(v) || abs >= 100:
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	case abs >= 10:
