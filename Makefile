@@ -14,6 +14,7 @@ SDKTEST     := cmd/signalbox/sdktest
 NODEMODULES := $(SDKTEST)/node_modules/.package-lock.json
 FUZZTIME    ?= 5s
 BENCHCOUNT  ?= 10
+BENCHDIR    ?= bench-results
 ARGS        ?=
 
 # A checkout that git refuses to read (another owner's, or no repository at all) builds without its commit.
@@ -34,7 +35,7 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/signalbox
@@ -89,13 +90,42 @@ lint: ## check formatting, vet, staticcheck
 vuln: ## look for known vulnerabilities in what the server links
 	$(TOOL) govulncheck ./...
 
-.PHONY: bench
-bench: ## run the micro benchmarks BENCHCOUNT (10) times, for benchstat
+.PHONY: microbench
+microbench: ## run the micro benchmarks BENCHCOUNT (10) times, for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count=$(BENCHCOUNT) ./...
 
-.PHONY: benchsmoke
-benchsmoke: ## run each benchmark once, to see that it runs
+# The scenarios that start the server as bin/signalbox.
+SCENARIOS := connect idle fanout latency direct presence reconnect slow soak peers
+
+.PHONY: bench
+bench: build ## put load on the server in every scenario: raw results and a report in BENCHDIR
+	@$(GO) build -buildvcs=$(BUILDVCS) -o bin/bench ./bench
+	for scenario in $(SCENARIOS); do
+		bin/bench "$$scenario" --server-bin $(BIN) --json "$(BENCHDIR)/$$scenario.json"
+	done
+	bin/bench sim --json "$(BENCHDIR)/sim.json"
+	bin/bench report "$(BENCHDIR)"/*.json --out "$(BENCHDIR)/report.html"
+
+.PHONY: bench-smoke
+bench-smoke: build ## run each benchmark once and each scenario small, and see that figures come out
 	$(GO) test -run '^$$' -bench . -benchtime=1x ./...
+	$(GO) build -buildvcs=$(BUILDVCS) -o bin/bench ./bench
+	results=$$(mktemp -d)
+	trap 'rm -rf "$$results"' EXIT
+	small() { bin/bench "$$@" --json "$$results/$$1.json"; }
+	server() { small "$$@" --server-bin $(BIN); }
+	server connect --connections 200 --rounds 1
+	server idle --connections 100,200
+	server fanout --subscribers 50 --rounds 1 --for 200ms --warm-up 50ms
+	server latency --subscribers 50 --shares 0.1 --for 200ms --warm-up 50ms
+	server direct --pairs 10 --for 200ms --warm-up 50ms
+	server presence --peers 50
+	server reconnect --connections 100
+	server slow --subscribers 50 --rounds 1 --for 200ms --warm-up 50ms
+	server soak --peers 50 --channels 5 --for 1s --churn 5 --life 200ms --samples 2
+	server peers --servers signalbox,gws --subscribers 50 --connections 40 --rounds 1 --for 100ms --warm-up 50ms
+	small sim --sessions 1000,2000 --subscribers 200 --rounds 1 --for 100ms
+	bin/bench report --complete "$$results"/*.json --out "$$results/report.html"
 
 .PHONY: install
 install: browser $(NODEMODULES) ## fetch what the tests need: modules, npm packages, a browser
@@ -110,7 +140,7 @@ ci: ## everything a change must pass
 	$(MAKE) test
 	$(MAKE) race
 	$(MAKE) fuzz
-	$(MAKE) benchsmoke
+	$(MAKE) bench-smoke
 
 .PHONY: clean
 clean: ## remove what was built
