@@ -270,7 +270,10 @@ func (c *Conn) consume(buf []byte) (used int, err error) {
 			return 0, err
 		}
 		used = end + len(headEnd)
-		if status := checkUpgrade(buf[:used]); status != switchingProtocols {
+		if status := checkUpgrade(buf[:used]); status == 0 {
+			c.fail(Cause{Text: errAnswer})
+			return 0, nil
+		} else if status != switchingProtocols {
 			c.fail(Cause{Status: status})
 			return 0, nil
 		}

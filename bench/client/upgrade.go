@@ -5,8 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
-
-	"signalbox/protocol"
+	"strings"
 )
 
 const (
@@ -16,6 +15,12 @@ const (
 	accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 	switchingProtocols = 101
+
+	// errAnswer is the text of the Cause of a server that speaks no WebSocket.
+	errAnswer = "the answer is no valid WebSocket handshake"
+
+	// maxCode is the longest error code taken, in bytes.
+	maxCode = 64
 
 	// maxHead is the longest response head taken, in bytes.
 	maxHead = 16 << 10
@@ -47,13 +52,15 @@ func checkUpgrade(head []byte) int {
 	return status
 }
 
-// errorCode returns the code of an error frame.
+// errorCode returns the code of an error frame. What is no code, a word of small
+// letters and underscores, is not repeated: it goes to the terminal.
 func errorCode(payload []byte) string {
 	var e struct {
-		Code protocol.ErrorCode `json:"code"`
+		Code string `json:"code"`
 	}
-	if json.Unmarshal(payload, &e) != nil || e.Code.Message() == "" {
+	notCode := func(r rune) bool { return (r < 'a' || r > 'z') && r != '_' }
+	if json.Unmarshal(payload, &e) != nil || e.Code == "" || len(e.Code) > maxCode || strings.ContainsFunc(e.Code, notCode) {
 		return "unknown error frame"
 	}
-	return string(e.Code)
+	return e.Code
 }
