@@ -2,18 +2,12 @@ package target
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
-	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -101,26 +95,6 @@ func Start(ctx context.Context, c Command) (*Process, string, error) {
 	}
 	p.Kill()
 	return nil, "", err
-}
-
-// startOn starts cmd on the given cores. A child inherits the affinity of the
-// thread that forks it, and Go's runtime in the child counts its cores by it.
-func startOn(cmd *exec.Cmd, cores []int) error {
-	if len(cores) == 0 {
-		return cmd.Start()
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var before unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &before); err != nil {
-		return err
-	}
-	wanted := setOf(cores)
-	if err := unix.SchedSetaffinity(0, &wanted); err != nil {
-		return err
-	}
-	err := cmd.Start()
-	return errors.Join(err, unix.SchedSetaffinity(0, &before))
 }
 
 // read follows what the server prints until it ends.
@@ -226,178 +200,4 @@ func (p *Process) Kill() {
 	}
 	_ = p.cmd.Process.Kill()
 	<-p.doneC
-}
-
-// CPU is the time that all threads of the process, ended ones too, have run in
-// user space and in the kernel.
-func (p *Process) CPU() (time.Duration, error) {
-	return cpuClock(p.PID, schedClock)
-}
-
-// Waited is the time that the threads of the process were ready to run while
-// something else had their core. Threads that have ended do not count.
-func (p *Process) Waited() (time.Duration, error) {
-	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.PID))
-	if err != nil {
-		return 0, err
-	}
-	var sum time.Duration
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // a thread that has just ended
-		} else if err != nil {
-			return 0, err
-		}
-		// "run wait slices", the times in ns.
-		fields := strings.Fields(string(text))
-		if len(fields) < 2 {
-			return 0, fmt.Errorf("target: schedstat is %q", text)
-		}
-		ns, err := strconv.ParseInt(fields[1], 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		sum += time.Duration(ns)
-	}
-	return sum, nil
-}
-
-// Kinds of CPU clocks, the low bits of a clock id (clock_getcpuclockid(3)).
-const (
-	schedClock  = 2
-	threadClock = 4 | schedClock
-)
-
-func cpuClock(id, kind int) (time.Duration, error) {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(int32(^id<<3|kind), &ts); err != nil {
-		return 0, os.NewSyscallError("clock_gettime", err)
-	}
-	return time.Duration(ts.Nano()), nil
-}
-
-// ThreadCPU is the time that a thread of this process has run.
-func ThreadCPU(tid int) (time.Duration, error) { return cpuClock(tid, threadClock) }
-
-// Settle waits until the process has been all but idle for a while, at most
-// limit.
-func (p *Process) Settle(ctx context.Context, limit time.Duration) error {
-	const (
-		step  = 50 * time.Millisecond
-		quiet = step / 20 // of a core: idle runtimes have their ticks
-		steps = 5
-	)
-	ticker := time.NewTicker(step)
-	defer ticker.Stop()
-	last, err := p.CPU()
-	if err != nil {
-		return err
-	}
-	for deadline, calm := time.Now().Add(limit), 0; calm < steps && time.Now().Before(deadline); {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-		}
-		now, err := p.CPU()
-		if err != nil {
-			return err
-		}
-		if calm++; now-last > quiet {
-			calm = 0
-		}
-		last = now
-	}
-	return nil
-}
-
-// Memory is what a process holds, in bytes.
-type Memory struct {
-	RSS  int64
-	PSS  int64
-	Anon int64 // private to it and backed by no file: heap and stacks
-}
-
-// Memory reads what the process holds in user space.
-func (p *Process) Memory() (Memory, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.PID))
-	if err != nil {
-		return Memory{}, err
-	}
-	return Memory{RSS: kiloField(text, "Rss:"), PSS: kiloField(text, "Pss:"), Anon: kiloField(text, "Anonymous:")}, nil
-}
-
-// Descriptors is the number of open descriptors of the process.
-func (p *Process) Descriptors() (int, error) {
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID))
-	return len(entries), err
-}
-
-// kiloField returns a field such as "Rss: 12 kB" in bytes, 0 if it is missing.
-func kiloField(text []byte, name string) int64 {
-	for line := range bytes.Lines(text) {
-		fields := strings.Fields(string(line))
-		if len(fields) >= 2 && fields[0] == name {
-			n, err := strconv.ParseInt(fields[1], 10, 64)
-			if err != nil {
-				return 0
-			}
-			return n << 10
-		}
-	}
-	return 0
-}
-
-// setOf is a set of cores.
-func setOf(cores []int) (set unix.CPUSet) {
-	for _, core := range cores {
-		set.Set(core)
-	}
-	return set
-}
-
-// Cores returns the cores that this process may use.
-func Cores() ([]int, error) {
-	var set unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &set); err != nil {
-		return nil, os.NewSyscallError("sched_getaffinity", err)
-	}
-	var cores []int
-	for core := 0; len(cores) < set.Count(); core++ {
-		if set.IsSet(core) {
-			cores = append(cores, core)
-		}
-	}
-	return cores, nil
-}
-
-// PinSelf moves all threads of this process to the given cores. Threads that
-// are started later inherit them.
-func PinSelf(cores []int) error {
-	set := setOf(cores)
-	var done []string
-	for {
-		tasks, err := os.ReadDir("/proc/self/task")
-		if err != nil {
-			return err
-		}
-		fresh := false
-		for _, task := range tasks {
-			if slices.Contains(done, task.Name()) {
-				continue
-			}
-			tid, err := strconv.Atoi(task.Name())
-			if err != nil {
-				return err
-			}
-			if err := unix.SchedSetaffinity(tid, &set); err != nil && err != unix.ESRCH {
-				return os.NewSyscallError("sched_setaffinity", err)
-			}
-			done, fresh = append(done, task.Name()), true
-		}
-		if !fresh {
-			return nil
-		}
-	}
 }
