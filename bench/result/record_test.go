@@ -1,0 +1,132 @@
+package result
+
+import (
+	"math"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sample is a record with two kinds of rows.
+func sample() *Record {
+	r := &Record{
+		Scenario: "fanout", Command: []string{"bench", "fanout"}, Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Seconds: 1.5, Machine: Machine{"abc", "go1.26", "6.1", "A CPU", 4}, Params: map[string]string{},
+	}
+	r.Add(Row{}.Label("server", "signalbox").Label("subscribers", 100).Figure("deliveries", "1/s", 123456.7).Figure("× floor", "", 1.0512))
+	r.Add(Row{}.Label("server", "floor").Label("subscribers", 100).Figure("deliveries", "1/s", 99).Figure("extra", "µs", 0.12345))
+	r.Add(Row{}.Label("what", "end").Figure("errors", "", 0))
+	r.Note("a note of %d", 1)
+	return r
+}
+
+func TestTable(t *testing.T) {
+	var text strings.Builder
+	r := sample()
+	r.Partial = true
+	if err := r.Table(&text); err != nil {
+		t.Fatal(err)
+	}
+	want := `fanout · abc · go1.26 · A CPU, 4 cores · 6.1
+     server  subscribers  deliveries [1/s]  × floor  extra [µs]
+  signalbox          100            123457     1.05            
+      floor          100                99                0.123
+  what  errors
+   end       0
+· a note of 1
+· ended before it was done
+`
+	if text.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", text.String(), want)
+	}
+}
+
+func TestWriteAndRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "r.json")
+	want := sample()
+	if err := want.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty.json")
+	if err := (&Record{}).Write(empty); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{empty, filepath.Join(dir, "none.json")} {
+		if _, err := Read(path); err == nil {
+			t.Errorf("%s: no error", filepath.Base(path))
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		command, want []string
+	}{
+		{"none", []string{"bench", "idle"}, []string{"bench", "idle"}},
+		{"apart", []string{"bench", "--sk-secret", "s3", "--json", "f"}, []string{"bench", "--sk-secret", "…", "--json", "f"}},
+		{"in one", []string{"bench", "--sk-secret=s3"}, []string{"bench", "--sk-secret=…"}},
+		{"last", []string{"bench", "--sk-secret"}, []string{"bench", "--sk-secret"}},
+	} {
+		if got := New("idle", tt.command).Command; !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestRow(t *testing.T) {
+	base := Row{}.Label("a", 1).Figure("x", "s", 2)
+	one, two := base.Figure("y", "", 3), base.Figure("z", "", 4)
+	if v, ok := one.Value("y"); !ok || v != 3 {
+		t.Errorf("a row built on the same base has changed it: %v", one)
+	}
+	if _, ok := two.Value("y"); ok || two.Text("a") != "1" || two.Text("b") != "" {
+		t.Errorf("got %v", two)
+	}
+	if row := base.Figure("n", "", math.NaN()).Figure("i", "", math.Inf(1)); len(row.Figures) != 1 {
+		t.Errorf("what is no number is a figure: %v", row.Figures)
+	}
+}
+
+func TestHasFigures(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		rows []Row
+		want bool
+	}{
+		{"no rows", nil, false},
+		{"a row without", []Row{Row{}.Figure("x", "", 1), Row{}.Label("a", 1)}, false},
+		{"all", []Row{Row{}.Figure("x", "", 1)}, true},
+	} {
+		if got := (&Record{Rows: tt.rows}).HasFigures(); got != tt.want {
+			t.Errorf("%s: got %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for _, tt := range []struct {
+		value float64
+		want  string
+	}{
+		{0, "0"}, {12, "12"}, {1234567.8, "1234568"}, {99.95, "100.0"}, {12.34, "12.3"}, {1.234, "1.23"}, {0.12345, "0.123"}, {-2.5, "-2.50"}, {0.00001234, "1.23e-05"},
+	} {
+		if got := Number(tt.value); got != tt.want {
+			t.Errorf("%v: got %q, want %q", tt.value, got, tt.want)
+		}
+	}
+}
