@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -267,8 +268,13 @@ func TestRefusalsLookAlike(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
 	}
+	// The least of many runs: the race detector has pools forget at random.
 	allocs := func(name string) float64 {
-		return testing.AllocsPerRun(100, func() { _, err = set.VerifyToken(tokens[name], testNow) })
+		least := math.Inf(1)
+		for range 100 {
+			least = min(least, testing.AllocsPerRun(1, func() { _, err = set.VerifyToken(tokens[name], testNow) }))
+		}
+		return least
 	}
 	if got, want := allocs("unknown key"), allocs("wrong signature"); got != want {
 		t.Errorf("allocations for an unknown key: got %v, want %v as for a wrong signature", got, want)
