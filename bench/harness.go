@@ -77,6 +77,7 @@ type harness struct {
 	std         *stdio
 	record      *result.Record
 	fleet       *client.Fleet
+	cores       []int // that were ours before some became the server's
 	serverCores []int
 	targets     []*target.Target
 	rlimit      int
@@ -88,6 +89,7 @@ const maxClientLoops = 2
 // cores between server and clients, and starts the clients.
 func newHarness(scenario string, flags *commonFlags, std *stdio) (*harness, error) {
 	h := &harness{flags: flags, std: std, record: result.New(scenario, os.Args)}
+	h.record.Params = std.params
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, os.NewSyscallError("getrlimit", err)
@@ -112,6 +114,7 @@ func (h *harness) divide() (loops int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	h.cores = slices.Clone(cores)
 	loops = h.flags.ClientLoops
 	own := h.flags.URL == ""
 	if own && len(cores) > h.flags.Loops {
@@ -135,7 +138,7 @@ func (h *harness) divide() (loops int, err error) {
 // close ends clients and servers.
 func (h *harness) close() error {
 	h.fleet.Close()
-	var err error
+	err := target.PinSelf(h.cores)
 	for _, t := range h.targets {
 		if fault := t.Close(); fault != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", t.Name, fault))

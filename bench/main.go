@@ -32,7 +32,10 @@ type grammar struct {
 }
 
 // stdio is where a scenario writes: results to out, progress to err.
-type stdio struct{ out, err io.Writer }
+type stdio struct {
+	out, err io.Writer
+	params   map[string]string // flags of the command line with their values
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
@@ -60,10 +63,22 @@ func run(ctx context.Context, args []string, std *stdio) int {
 	if err != nil {
 		return fail(std, fmt.Errorf(`%w (see "bench --help")`, err))
 	}
+	std.params = params(command)
 	if err := command.Run(); err != nil {
 		return fail(std, err)
 	}
 	return 0
+}
+
+// params are the values of all flags, given or not, that are no secret.
+func params(command *kong.Context) map[string]string {
+	values := make(map[string]string)
+	for _, flag := range command.Flags() {
+		if flag.Name != "help" && flag.Name != "sk-secret" {
+			values[flag.Name] = fmt.Sprint(command.FlagValue(flag))
+		}
+	}
+	return values
 }
 
 // fail prints err and returns the exit status for it.

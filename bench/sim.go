@@ -65,6 +65,7 @@ func (c *simCmd) Run(ctx context.Context, std *stdio) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	record := result.New("sim", os.Args)
+	record.Params = std.params
 	var p *progress
 	what := ""
 	tell := func(now string, done, total int) {

@@ -138,7 +138,7 @@ func TestStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := shell(`echo starting;` + told + `echo on >&2; read forever < /dev/tty; exec sleep 1000`)
+	c := shell(`echo starting;` + told + `exec sleep 1000`)
 	c.Cores = cores[:1]
 	p, addr, err := Start(t.Context(), c)
 	if err != nil {

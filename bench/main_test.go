@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"signalbox/bench/result"
+	"signalbox/bench/target"
+)
+
+// testLimit is far more than any scenario here takes.
+const testLimit = 2 * time.Minute
+
+// server is the binary under test, built once.
+var server string
+
+func TestMain(m *testing.M) {
+	// The harness starts itself as the floor.
+	if len(os.Args) == 2 && os.Args[1] == "floor" {
+		main()
+		return
+	}
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "bench-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	server = filepath.Join(dir, "signalbox")
+	if err := target.Build(context.Background(), server, "signalbox/cmd/signalbox"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	// The server's libraries, linked for sim, keep goroutines of their own.
+	before := goleak.IgnoreCurrent()
+	status := m.Run()
+	if err := goleak.Find(before); err != nil && status == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		status = 1
+	}
+	return status
+}
+
+// outcome is what a command line has done.
+type outcome struct {
+	status   int
+	out, err string
+}
+
+func execute(ctx context.Context, t *testing.T, args ...string) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, testLimit)
+	defer cancel()
+	var out, err strings.Builder
+	status := run(ctx, args, &stdio{out: &out, err: &err})
+	return outcome{status, out.String(), err.String()}
+}
+
+// measure runs a scenario small and returns its record.
+func measure(t *testing.T, args ...string) *result.Record {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "record.json")
+	args = append(args, "--json", path)
+	if o := execute(t.Context(), t, args...); o.status != 0 {
+		t.Fatalf("%q: status %d: %s%s", args, o.status, o.out, o.err)
+	}
+	r, err := result.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Partial || !r.HasFigures() {
+		t.Errorf("%q: partial %t, rows %v", args, r.Partial, r.Rows)
+	}
+	return r
+}
+
+// figures are the values of a figure in all rows that have it.
+func figures(r *result.Record, name string) (values []float64) {
+	for _, row := range r.Rows {
+		if v, ok := row.Value(name); ok {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
+// TestScenarios runs each scenario small against the real server, and looks
+// whether the figures are there. How large they are depends on the machine.
+func TestScenarios(t *testing.T) {
+	short := []string{"--for", "100ms", "--warm-up", "20ms"}
+	for _, tt := range []struct {
+		args []string
+		// rows have these figures, all above zero.
+		rows    int
+		figures []string
+	}{
+		{[]string{"connect", "--connections", "40", "--rounds", "2"}, 2, []string{"connects", "CPU a connect", "× floor", "p99"}},
+		{[]string{"idle", "--connections", "40,80"}, 8, []string{"PSS", "heap and stacks", "kernel, both ends"}},
+		{append([]string{"fanout", "--subscribers", "10,20", "--in-flight", "1,8", "--publishers", "1,8", "--rounds", "2"}, short...), 8,
+			[]string{"deliveries", "publishes", "CPU a delivery", "× floor"}},
+		{append([]string{"latency", "--subscribers", "10", "--shares", "0.1"}, short...), 1, []string{"p50", "p99.9", "max"}},
+		{append([]string{"latency", "--subscribers", "10", "--rate", "200,400"}, short...), 2, []string{"p50", "p99.9", "max"}},
+		{append([]string{"direct", "--pairs", "1,5"}, short...), 4, []string{"round trips", "CPU a direct", "p50"}},
+		{[]string{"presence", "--peers", "20"}, 2, []string{"frames", "frames each", "bytes"}},
+		{[]string{"reconnect", "--connections", "20"}, 1, []string{"back", "99 % back", "drained", "CPU a return"}},
+		{[]string{"reconnect", "--connections", "20", "--cut"}, 1, []string{"back", "all back"}},
+		{append([]string{"slow", "--subscribers", "10", "--rounds", "2"}, short...), 2, []string{"p99", "median p99", "× without"}},
+		{[]string{"soak", "--peers", "10", "--channels", "2", "--churn", "2", "--life", "50ms", "--for", "300ms", "--samples", "2"}, 4,
+			[]string{"arrived", "goroutines", "PSS", "descriptors"}},
+	} {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			r := measure(t, append(tt.args, "--server-bin", server)...)
+			if len(r.Rows) != tt.rows {
+				t.Errorf("got %d rows, want %d: %v", len(r.Rows), tt.rows, r.Rows)
+			}
+			for _, name := range tt.figures {
+				values := figures(r, name)
+				if len(values) == 0 {
+					t.Errorf("no row has %q", name)
+				}
+				for _, v := range values {
+					if v <= 0 {
+						t.Errorf("%q is %v", name, v)
+					}
+				}
+			}
+			for _, name := range []string{"missing", "errors", "refused", "wrong"} {
+				for _, v := range figures(r, name) {
+					if v != 0 {
+						t.Errorf("%v %s", v, name)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestAccounts: what is counted adds up exactly.
+func TestAccounts(t *testing.T) {
+	r := measure(t, "soak", "--peers", "12", "--channels", "3", "--churn", "0", "--for", "300ms", "--rate", "300", "--samples", "1",
+		"--directs", "0", "--server-bin", server)
+	for _, tt := range []struct {
+		figure string
+		want   float64
+	}{
+		{"messages", 90}, {"due", 270}, {"arrived", 270}, {"wrong", 0},
+	} {
+		if got := figures(r, tt.figure); len(got) != 1 || got[0] != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.figure, got, tt.want)
+		}
+	}
+	r = measure(t, "presence", "--peers", "30", "--server-bin", server)
+	if frames := figures(r, "frames"); frames[0] < 30 || frames[1] < 15 {
+		t.Errorf("got %v presence frames, want at least one for each snapshot and for each that stayed", frames)
+	}
+}
+
+// TestRunningServer measures a server that it has not started.
+func TestRunningServer(t *testing.T) {
+	own, err := target.StartOwn(t.Context(), target.Own{Bin: server, Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := own.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	key := own.Signalbox().Key
+	there := []string{"--url", "ws://" + own.Addr.String(), "--sk-id", key.ID, "--sk-secret", key.Secret}
+	pid := append([]string{"--pid", fmt.Sprint(own.Process.PID)}, there...)
+
+	r := measure(t, append([]string{"connect", "--connections", "10", "--rounds", "1", "--no-floor"}, there...)...)
+	if len(figures(r, "connects")) != 1 || len(figures(r, "CPU a connect")) != 0 {
+		t.Errorf("without --pid: got %v", r.Rows)
+	}
+	if text := fmt.Sprint(r); strings.Contains(text, key.Secret) {
+		t.Error("the record holds the secret")
+	}
+	if r.Params["connections"] != "10" || r.Params["window"] != "64" {
+		t.Errorf("got parameters %v", r.Params)
+	}
+	r = measure(t, append([]string{"connect", "--connections", "10", "--rounds", "1", "--no-floor"}, pid...)...)
+	if len(figures(r, "CPU a connect")) != 1 {
+		t.Errorf("with --pid: got %v", r.Rows)
+	}
+	measure(t, append([]string{"reconnect", "--connections", "10"}, there...)...)
+
+	wrong := append([]string{"connect", "--connections", "5", "--rounds", "1"}, there[:5]...)
+	if o := execute(t.Context(), t, append(wrong, strings.Repeat("x", 48))...); o.status != 1 || !strings.Contains(o.err, "close code 4001") {
+		t.Errorf("wrong secret: got status %d, %q, want the server's close code", o.status, o.err)
+	}
+}
+
+// TestInterrupt: what there is when the user has had enough is the result.
+func TestInterrupt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record.json")
+	// The time limit stands for Ctrl-C: both end the scenario's context.
+	o := execute(t.Context(), t, "fanout", "--subscribers", "5", "--in-flight", "1", "--publishers", "1", "--for", "20ms", "--warm-up", "0s",
+		"--rounds", "1000000", "--timeout", "3s", "--server-bin", server, "--json", path)
+	if o.status != 0 || !strings.Contains(o.out, "ended before it was done") {
+		t.Fatalf("got status %d, %q, %q", o.status, o.out, o.err)
+	}
+	r, err := result.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Partial || len(r.Rows) != 2 {
+		t.Errorf("got partial %t, %d rows", r.Partial, len(r.Rows))
+	}
+	if o := execute(t.Context(), t, "report", "--complete", path, "--out", filepath.Join(t.TempDir(), "r.html")); o.status != 1 {
+		t.Errorf("report takes it for complete: %q", o.out)
+	}
+}
+
+func TestReport(t *testing.T) {
+	dir := t.TempDir()
+	page, svg := filepath.Join(dir, "r.html"), filepath.Join(dir, "svg")
+	o := execute(t.Context(), t, "report", "report/testdata/latency.json", "report/testdata/idle.json", "--out", page, "--svg", svg)
+	if o.status != 0 {
+		t.Fatalf("got status %d: %s", o.status, o.err)
+	}
+	for _, path := range []string{page, filepath.Join(svg, "latency-1.svg"), filepath.Join(svg, "idle-1.svg"), filepath.Join(svg, "idle-2.svg")} {
+		if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", filepath.Base(path), err)
+		}
+	}
+	if o := execute(t.Context(), t, "report", "main_test.go"); o.status != 1 {
+		t.Error("no error for a file that is no record")
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	for _, tt := range []struct{ name, line, want string }{
+		{"no scenario", "", "expected"},
+		{"no key", "connect --url ws://127.0.0.1:1", "--sk-id"},
+		{"pid of an own server", "connect --pid 1", "--url"},
+		{"no loops", "connect --loops 0", "--loops"},
+		{"no window", "connect --window 0", "--window"},
+		{"cores and loops", "connect --loops 2 --server-cores 1", "--server-cores"},
+		{"no connections", "connect --connections 0", "--connections"},
+		{"too many connections", "connect --connections 100000000", "descriptors"},
+		{"shrinking", "idle --connections 5,4", "--connections"},
+		{"no subscribers", "fanout --subscribers 0", "--subscribers"},
+		{"more publishers than messages", "fanout --in-flight 1 --publishers 2", "--publishers"},
+		{"no rounds", "fanout --rounds 0", "--rounds"},
+		{"no share", "latency --shares 0", "--shares"},
+		{"no pairs", "direct --pairs 0", "--pairs"},
+		{"one peer", "presence --peers 1", "--peers"},
+		{"no return", "reconnect --connections 0", "--connections"},
+		{"none stalled", "slow --stalled 0", "--stalled"},
+		{"more channels than peers", "soak --peers 2 --channels 3", "--channels"},
+		{"TLS", "connect --url wss://127.0.0.1:1 --sk-id a --sk-secret b", "ws"},
+		{"no file", "report nowhere.json", "nowhere.json"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := execute(t.Context(), t, strings.Fields(tt.line)...)
+			if o.status != 1 || !strings.Contains(o.err, tt.want) {
+				t.Errorf("got status %d, %q, want 1 and %q", o.status, o.err, tt.want)
+			}
+		})
+	}
+}
