@@ -17,43 +17,52 @@ type span struct {
 }
 
 // measure tells what the loops do while f runs.
-func (w *world) measure(f func() error) (s span, err error) {
-	var mu sync.Mutex
+func (w *world) measure(f func() error) (span, error) {
+	var (
+		mu sync.Mutex
+		// Guarded by mu: a loop may still count when the wait for it is over.
+		sum span
+		all = newHolds()
+	)
 	count := func(sign int64) error {
 		return w.each(func(l *loop) {
 			mu.Lock()
 			defer mu.Unlock()
-			s.cpu += time.Duration(sign) * threadCPU()
-			s.turns += sign * l.turns
-			s.writes += sign * l.writes
-			s.bytes += sign * l.bytes
-			s.pings += sign * l.pings
+			sum.cpu += time.Duration(sign) * threadCPU()
+			sum.turns += sign * l.turns
+			sum.writes += sign * l.writes
+			sum.bytes += sign * l.bytes
+			sum.pings += sign * l.pings
 		})
 	}
 	if err := w.each(func(l *loop) { l.holds = newHolds() }); err != nil {
-		return s, err
+		return span{}, err
 	}
 	if err := count(-1); err != nil {
-		return s, err
+		return span{}, err
 	}
 	start := time.Now()
-	err = f()
-	s.wall = time.Since(start)
-	if err != nil {
-		return s, err
+	if err := f(); err != nil {
+		return span{}, err
 	}
+	wall := time.Since(start)
 	if err := count(1); err != nil {
-		return s, err
+		return span{}, err
 	}
-	all := newHolds()
-	err = w.each(func(l *loop) {
+	err := w.each(func(l *loop) {
 		mu.Lock()
 		defer mu.Unlock()
 		all.wall.Merge(&l.holds.wall)
 		all.cpu.Merge(&l.holds.cpu)
 	})
-	s.longest, s.longestCPU, s.p99 = all.wall.Max(), all.cpu.Max(), all.wall.At(99)
-	return s, err
+	if err != nil {
+		return span{}, err
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	sum.wall = wall
+	sum.longest, sum.longestCPU, sum.p99 = all.wall.Max(), all.cpu.Max(), all.wall.At(99)
+	return sum, nil
 }
 
 // each divided by n, in the unit, NaN for nothing.
