@@ -13,15 +13,17 @@ import (
 	"signalbox/bench/target"
 )
 
-// slowCmd measures what readers that stall cost the others.
+// slowCmd measures what readers that stall cost the others. By default a round
+// is more than kernel and server hold for one of them, 4 MB and 1 MiB: they are
+// closed on the way.
 type slowCmd struct {
 	commonFlags `embed:""`
-	Subscribers int           `group:"load" placeholder:"N" default:"1000" help:"Healthy subscribers of the channel (default: ${default})."`
+	Subscribers int           `group:"load" placeholder:"N" default:"500" help:"Healthy subscribers of the channel (default: ${default})."`
 	Stalled     float64       `group:"load" placeholder:"S" default:"0.01" help:"Subscribers beside them that never read, as a share (default: ${default})."`
 	Rate        float64       `group:"load" placeholder:"R" default:"50" help:"Publishes a second (default: ${default})."`
-	Bytes       int           `group:"load" placeholder:"N" default:"4096" help:"Size of a delivered message, as JSON (default: ${default})."`
+	Bytes       int           `group:"load" placeholder:"N" default:"8192" help:"Size of a delivered message, as JSON (default: ${default})."`
 	Rounds      int           `group:"load" placeholder:"N" default:"5" help:"Times that both are measured, in turn (default: ${default})."`
-	For         time.Duration `group:"load" placeholder:"D" default:"10s" help:"Length of a load (default: ${default})."`
+	For         time.Duration `group:"load" placeholder:"D" default:"12s" help:"Length of a load (default: ${default})."`
 	WarmUp      time.Duration `group:"load" placeholder:"D" default:"1s" help:"Load before it that is not counted (default: ${default})."`
 }
 
