@@ -48,7 +48,11 @@ func compileRest(pattern string) string {
 		}
 		pattern = pattern[stars:]
 		next := firstWildcard(pattern)
-		b.WriteString(unescapeGlob(pattern[:next]))
+		for _, c := range []byte(unescapeGlob(pattern[:next])) {
+			// A pattern that is no UTF-8 must not be taken for one with more
+			// wildcards; no name matches the byte it has instead either.
+			b.WriteByte(min(c, deep-1))
+		}
 		pattern = pattern[next:]
 	}
 	return b.String()
