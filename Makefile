@@ -51,6 +51,8 @@ test: gotest e2e ## run every test: Go, the official SDK in Node, WebRTC in Chro
 .PHONY: gotest
 gotest: ## run the Go tests
 	$(GO) test -shuffle=on ./...
+	cd bench/peers
+	$(GO) test -shuffle=on ./...
 
 .PHONY: e2e
 e2e: build browser $(NODEMODULES) ## run the SDK and browser tests against the built server
@@ -131,6 +133,8 @@ bench-smoke: build ## run each benchmark once and each scenario small, and see t
 install: browser $(NODEMODULES) ## fetch what the tests need: modules, npm packages, a browser
 	$(GO) mod download
 	$(GO) mod download -modfile=.ci/tools.mod
+	cd bench/peers
+	$(GO) mod download
 
 .PHONY: ci
 ci: ## everything a change must pass
