@@ -9,15 +9,15 @@ import (
 
 // What one connection and the server itself cost. BENCHMARKS.md has the measurements; change both together.
 const (
-	userBytes   = 1024 // a connection, with its identity and one subscription
-	kernelBytes = 4900 // its socket, idle
+	userBytes   = 1352 // a connection, with its identity and one subscription
+	kernelBytes = 4565 // its socket, idle
 
 	// memoryShare is the part of the memory that idle connections may take; the rest is for messages on their
 	// way, for garbage and for everybody else.
 	memoryShare = 0.8
 	serverBytes = 64 << 20 // the server without connections
 
-	connectSeconds = 60e-6 // CPU to accept a connection, verify its token and subscribe
+	connectSeconds = 100e-6 // CPU to accept a connection, verify its token and subscribe
 
 	// filesReserved and filesPerLoop are the descriptors that the server keeps for other uses.
 	filesReserved = 128
