@@ -76,8 +76,14 @@ func (c *Config) normalise() error {
 	if c.Limits.MaxMessageSize < 1 || c.Limits.PingInterval <= 0 || c.Limits.HandshakeTimeout <= 0 {
 		return fmt.Errorf("engine: message size, ping interval and handshake timeout must be positive")
 	}
+	if c.Limits.PingInterval > maxPingInterval {
+		return fmt.Errorf("engine: the ping interval must be at most %s", maxPingInterval)
+	}
 	return loops(&c.Loops)
 }
+
+// maxPingInterval keeps times within what a session's clock can tell.
+const maxPingInterval = 7 * 24 * time.Hour
 
 // loops fills in the number of event loops and checks it.
 func loops(n *int) error {

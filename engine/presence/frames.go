@@ -2,9 +2,9 @@ package presence
 
 import "signalbox/protocol"
 
-// MaxFrame is the largest presence message, in bytes of JSON: below the 1 MB
-// that the SDK takes.
-const MaxFrame = 1_000_000 - 16
+// MaxFrame is the largest presence message, in bytes of JSON: as a frame, with
+// its header, it stays under what clients take.
+const MaxFrame = protocol.MaxPresenceFrame - 16
 
 // Lister is a roster of either kind.
 type Lister interface {

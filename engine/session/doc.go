@@ -4,11 +4,11 @@
 // # The way of one message
 //
 // Session.Receive takes the bytes of a socket, frame by frame, to
-// Session.handle, which scans the envelope and checks it. A publish goes to
-// Hub.fanOut, which hands the frame, built once, to every loop with
-// subscribers; Loop.deliver appends it to the channel's pending frames there,
-// and Loop.flush writes them to the subscribers once the turn's input is dealt
-// with: one write a subscriber, however many frames.
+// Session.handle, which scans the envelope and checks it. Session.publish builds
+// the frame once and hands it to every loop with subscribers, its own at once,
+// others by Hub.fanOut. There Loop.deliverAll appends it to the channel's pending
+// frames, and once the turn's input is dealt with Loop.flush has Loop.deliver
+// write them to each subscriber: one write, however many frames.
 //
 // # Terms
 //
