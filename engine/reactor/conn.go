@@ -199,6 +199,9 @@ func (c *Conn) abort() {
 
 // closed notes that gnet has closed the connection.
 func (c *Conn) closed() {
+	if c.state == stateClosed { // handed off
+		return
+	}
 	c.loop.conns.Add(-1)
 	recv, unread := c.recv, c.unread
 	c.state, c.recv, c.unread = stateClosed, nil, nil

@@ -17,7 +17,9 @@ func (c *Conn) handOff(read []byte) gnet.Action {
 		return gnet.None
 	}
 	c.state = stateClosed
-	c.loop.cfg.Sidecar(c.loop.lend(nc), slices.Clone(read))
+	lent := c.loop.lend(nc)
+	c.loop.conns.Add(-1) // counted once: this descriptor is closed before the loop accepts another
+	c.loop.cfg.Sidecar(lent, slices.Clone(read))
 	return gnet.Close // this descriptor; the sidecar's keeps the connection
 }
 
