@@ -41,6 +41,26 @@ help: ## list the targets
 build: ## build bin/signalbox
 	$(GO) build -buildvcs=$(BUILDVCS) -trimpath -o $(BIN) ./cmd/signalbox
 
+# What a release is called, and the architectures it is built for.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+ARCHS   ?= amd64 arm64
+
+.PHONY: release
+release: ## build bin/release: static binaries of VERSION with all that goes beside them, and checksums
+	@mkdir -p bin/release
+	for arch in $(ARCHS); do
+		name="signalbox-$(VERSION)-linux-$$arch"
+		rm -rf "bin/release/$$name"
+		mkdir "bin/release/$$name"
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -buildvcs=$(BUILDVCS) -trimpath \
+			-ldflags "-s -w -X main.version=$(VERSION)" -o "bin/release/$$name/signalbox" ./cmd/signalbox
+		cp README.md CHANGELOG.md BENCHMARKS.md LICENSE cmd/signalbox/dist/* "bin/release/$$name"
+		tar -C bin/release --sort=name --owner=0 --group=0 --numeric-owner -czf "bin/release/$$name.tar.gz" "$$name"
+		rm -r "bin/release/$$name"
+	done
+	cd bin/release
+	sha256sum *.tar.gz | tee SHA256SUMS
+
 .PHONY: run
 run: build ## build and start a server to try: no files, prints what to paste (ARGS=… adds flags)
 	./$(BIN) serve --dev $(ARGS)

@@ -79,6 +79,7 @@ func diagnose(h *host, target int64) *diagnosis {
 		h.portsCheck(target),
 		h.cpuCheck(target),
 		h.hugePagesCheck(),
+		h.dropInCheck(),
 	}
 	for i := range d.Checks {
 		d.add(&d.Checks[i])

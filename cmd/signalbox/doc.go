@@ -11,7 +11,12 @@
 //	token              mint a token, or say why one would be refused
 //	echo               run the WebSocket echo server for conformance suites
 //	doctor             say how many connections this host holds, and what to change
+//	health             ask the server on this host whether it is well
+//	completion         print what makes a shell complete commands and flags
 //	version            say which build this is
+//
+// What a package of it holds beside the command is in dist: a systemd unit,
+// kernel settings, a Dockerfile.
 //
 // # Ownership
 //

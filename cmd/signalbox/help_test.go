@@ -24,7 +24,7 @@ func TestHelp(t *testing.T) {
 	}{
 		"program": {
 			[]string{"--help"},
-			[]string{"serve", "init", "key create", "key list", "key revoke", "token mint", "token check", "echo", "doctor", "version"},
+			[]string{"serve", "init", "key create", "key list", "key revoke", "token mint", "token check", "echo", "doctor", "health", "completion", "version"},
 		},
 		"serve":        {[]string{"serve", "--help"}, []string{"Addresses:", "Apps and data:", "Limits:", "Tuning:", "Logging:"}},
 		"init":         {[]string{"init", "--help"}, []string{"--apps", "--app"}},

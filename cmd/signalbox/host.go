@@ -32,7 +32,8 @@ type host struct {
 	hugePages              string // always, madvise, never or empty
 	cpus                   int64  // that the process may run on
 
-	group cgroup
+	group  cgroup
+	dropIn dropIn
 }
 
 // hostFiles reads /proc and /sys below a root.
@@ -61,6 +62,7 @@ func readHost(root string) *host {
 	h.hugePages = f.hugePages()
 	h.cpus = f.cpus()
 	h.group = f.cgroup()
+	h.dropIn = f.dropIn()
 	return h
 }
 

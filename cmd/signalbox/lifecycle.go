@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // lifecycle turns the process's signals into what a server can be told: to
@@ -32,6 +34,19 @@ func newLifecycle(abort func()) *lifecycle {
 		abort()
 	}()
 	return l
+}
+
+// tellManager tells systemd, if that has started the process, that the server
+// serves, and later that it drains.
+func (l *lifecycle) tellManager(logger *slog.Logger) {
+	notify := func(state string) {
+		if _, err := daemon.SdNotify(false, state); err != nil {
+			logger.Warn("systemd could not be told", "state", state, "error", err)
+		}
+	}
+	notify(daemon.SdNotifyReady)
+	<-l.ctx.Done()
+	notify(daemon.SdNotifyStopping)
 }
 
 // reloadOnHangup calls reload for each SIGHUP until the drain begins. A reload

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 )
 
 const description = "A self-hosted server for realtime messaging and WebRTC signalling, " +
@@ -15,13 +16,16 @@ const description = "A self-hosted server for realtime messaging and WebRTC sign
 
 // grammar is the command line: a field a command.
 type grammar struct {
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Init    initCmd    `cmd:"" help:"Write a commented apps.yaml with an app, a secret and a publishable key."`
-	Key     keyCmd     `cmd:"" help:"Create, list and revoke keys."`
-	Token   tokenCmd   `cmd:"" help:"Mint and check tokens."`
-	Echo    echoCmd    `cmd:"" help:"Run a WebSocket echo server on the same reactor, for conformance suites."`
-	Doctor  doctorCmd  `cmd:"" help:"Say how many connections this host holds, and what to change for more."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve  serveCmd  `cmd:"" help:"Run the server."`
+	Init   initCmd   `cmd:"" help:"Write a commented apps.yaml with an app, a secret and a publishable key."`
+	Key    keyCmd    `cmd:"" help:"Create, list and revoke keys."`
+	Token  tokenCmd  `cmd:"" help:"Mint and check tokens."`
+	Echo   echoCmd   `cmd:"" help:"Run a WebSocket echo server on the same reactor, for conformance suites."`
+	Doctor doctorCmd `cmd:"" help:"Say how many connections this host holds, and what to change for more."`
+	Health healthCmd `cmd:"" help:"Ask the server on this host whether it is well, for containers."`
+
+	Completion kongcompletion.Completion `cmd:"" help:"Print what makes a shell complete commands and flags."`
+	Version    versionCmd                `cmd:"" help:"Print the version."`
 }
 
 // stdio is what a command reads and writes.
@@ -56,6 +60,7 @@ func run(args []string, std *stdio) int {
 	if err != nil {
 		return fail(std, err)
 	}
+	kongcompletion.Register(parser) // answers and exits if it is a shell that asks
 	command, err := parser.Parse(args)
 	if err != nil {
 		return fail(std, fmt.Errorf(`%w (see "signalbox --help")`, err))

@@ -87,12 +87,13 @@ func (c *serveCmd) Run(std *stdio) error {
 	if err != nil {
 		return err
 	}
-	if dev != nil {
-		go func() {
-			<-server.Ready()
+	go func() {
+		<-server.Ready()
+		if dev != nil {
 			_ = dev.print(std.out, server.Addr()) // nobody may be there to read it
-		}()
-	}
+		}
+		life.tellManager(logger)
+	}()
 	go life.reloadOnHangup(server.Reload, logger)
 	return server.Run(life.ctx)
 }
