@@ -56,11 +56,12 @@ func (g *gate) Admit(loop int, c *reactor.Conn, r *reactor.Request, response []b
 
 // identify verifies the credential of the request.
 func (g *gate) identify(r *reactor.Request, now time.Time) (*auth.Identity, error) {
-	q := r.Query()
-	if token := q.Get("token"); token != "" || !q.Has("key") {
+	token, _ := r.Param("token")
+	key, hasKey := r.Param("key")
+	if token != "" || !hasKey {
 		return g.hub.Keys().VerifyToken(token, now)
 	}
-	return g.hub.Keys().VerifyKey(q.Get("key"), r.Origin)
+	return g.hub.Keys().VerifyKey(key, r.Origin)
 }
 
 // turnAway refuses a credential: with an HTTP status, or by an upgrade followed

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"bytes"
+	"encoding/base64"
 	"net/url"
 	"strings"
 )
@@ -9,29 +10,93 @@ import (
 var (
 	crlf    = []byte("\r\n")
 	headEnd = []byte("\r\n\r\n")
+	colon   = []byte(":")
+	space   = []byte(" ")
+
+	methodGet = []byte("GET ")
+	version   = []byte(" HTTP/1.1")
 )
+
+// The headers that decide about an upgrade, in no order.
+const (
+	headerUpgrade = iota
+	headerHost
+	headerVersion
+	headerKey
+	headerEncoding
+	headerLength
+	headers
+)
+
+var headerNames = [headers]string{
+	headerUpgrade:  "Upgrade",
+	headerHost:     "Host",
+	headerVersion:  "Sec-WebSocket-Version",
+	headerKey:      "Sec-WebSocket-Key",
+	headerEncoding: "Transfer-Encoding",
+	headerLength:   "Content-Length",
+}
+
+// outline is what one pass over a request head finds in it. Its slices are parts
+// of the head.
+type outline struct {
+	line   []byte // the request line
+	strict bool   // every header keeps to the letter of RFC 9112
+	count  [headers]int
+	first  [headers][]byte // the value of the first header of that name
+}
+
+// outlineOf reads a head, which ends with its first empty line.
+func outlineOf(head []byte) (o outline) {
+	var line []byte
+	o.line, head, _ = bytes.Cut(head, crlf)
+	o.strict = true
+	for len(head) > 0 {
+		if line, head, _ = bytes.Cut(head, crlf); len(line) == 0 {
+			break
+		}
+		name, value, ok := bytes.Cut(line, colon)
+		if !ok || !isToken(name) || holdsControl(value) {
+			o.strict = false
+		}
+		if ok {
+			o.note(name, value)
+		}
+	}
+	return o
+}
+
+// note counts a header.
+func (o *outline) note(name, value []byte) {
+	for i, want := range headerNames {
+		if len(name) == len(want) && strings.EqualFold(string(name), want) {
+			if o.count[i]++; o.count[i] == 1 {
+				o.first[i] = bytes.TrimSpace(value)
+			}
+			return
+		}
+	}
+}
 
 // isUpgrade reports whether the head asks for a WebSocket at our path, rightly
 // or not.
-func isUpgrade(head []byte, anyPath bool) bool {
-	line, headers, _ := bytes.Cut(head, crlf)
-	target, ok := bytes.CutPrefix(line, []byte("GET "))
-	if !ok {
+func (o *outline) isUpgrade(anyPath bool) bool {
+	target, ok := bytes.CutPrefix(o.line, methodGet)
+	if !ok || o.count[headerUpgrade] == 0 {
 		return false
 	}
-	target, _, _ = bytes.Cut(target, []byte(" "))
-	if !anyPath && path(target) != "/v1" {
-		return false
-	}
-	_, n := header(headers, "Upgrade")
-	return n > 0
+	target, _, _ = bytes.Cut(target, space)
+	return anyPath || path(target) == "/v1"
 }
 
 // path returns the path of a request target, which names the server, too, when
 // a client takes us for a proxy (RFC 9112 §3.2.2).
 func path(target []byte) string {
 	before, _, _ := bytes.Cut(target, []byte("?"))
-	if len(before) == 0 || before[0] == '/' {
+	switch {
+	case string(before) == "/v1": // without allocating
+		return "/v1"
+	case len(before) == 0 || before[0] == '/':
 		return string(before)
 	}
 	u, err := url.ParseRequestURI(string(before))
@@ -41,53 +106,50 @@ func path(target []byte) string {
 	return u.EscapedPath()
 }
 
-// header returns the value of the first header of that name, and how many there
-// are.
-func header(headers []byte, name string) (value []byte, n int) {
-	for len(headers) > 0 {
-		var line []byte
-		line, headers, _ = bytes.Cut(headers, crlf)
-		if key, v, ok := bytes.Cut(line, []byte(":")); ok && len(key) == len(name) && strings.EqualFold(string(key), name) {
-			if n++; n == 1 {
-				value = bytes.TrimSpace(v)
-			}
-		}
-	}
-	return value, n
-}
-
 // wellFormed reports whether the head keeps to the letter of RFC 9112. The
 // Upgrader is lenient, and a head that two readers can take for two different
 // things lets one client's bytes pass for another's behind a proxy.
-func wellFormed(head []byte) bool {
-	lines, ok := bytes.CutSuffix(head, headEnd)
-	if !ok {
-		return false
-	}
-	line, headers, _ := bytes.Cut(lines, crlf)
-	target, ok := bytes.CutPrefix(line, []byte("GET "))
+func (o *outline) wellFormed() bool {
+	target, ok := bytes.CutPrefix(o.line, methodGet)
 	if ok {
-		target, ok = bytes.CutSuffix(target, []byte(" HTTP/1.1"))
+		target, ok = bytes.CutSuffix(target, version)
 	}
-	if !ok || len(target) == 0 || bytes.ContainsFunc(target, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+	if !ok || len(target) == 0 {
 		return false
 	}
-	for len(headers) > 0 {
-		line, headers, _ = bytes.Cut(headers, crlf)
-		name, value, ok := bytes.Cut(line, []byte(":"))
-		if !ok || !isToken(name) || bytes.ContainsFunc(value, isControl) {
+	for _, c := range target {
+		if c <= ' ' || c == 0x7f {
 			return false
 		}
 	}
-	return true
+	return o.strict
+}
+
+// unambiguous reports whether the headers that the Upgrader takes as they come
+// are there once, the key is one as RFC 6455 §4.1 wants it, 16 bytes in base64,
+// and no body stands between the head and the first frame.
+func (o *outline) unambiguous() bool {
+	if o.count[headerHost] != 1 || o.count[headerVersion] != 1 || o.count[headerKey] != 1 || o.count[headerEncoding] != 0 {
+		return false
+	}
+	if n := o.count[headerLength]; n > 1 || n == 1 && string(o.first[headerLength]) != "0" {
+		return false
+	}
+	var nonce [18]byte
+	key := o.first[headerKey]
+	if len(key) != base64.StdEncoding.EncodedLen(16) {
+		return false
+	}
+	n, err := base64.StdEncoding.Decode(nonce[:], key)
+	return err == nil && n == 16
 }
 
 // isToken reports whether name is a header name (RFC 9110 §5.6.2).
 func isToken(name []byte) bool {
 	for _, c := range name {
 		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0:
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
+		case strings.IndexByte("!#$%&'*+.^_`|~", c) >= 0:
 		default:
 			return false
 		}
@@ -95,5 +157,13 @@ func isToken(name []byte) bool {
 	return len(name) > 0
 }
 
-// isControl reports whether r may not be in a header value (RFC 9110 §5.5).
-func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+// holdsControl reports whether value holds what may not be in a header value
+// (RFC 9110 §5.5).
+func holdsControl(value []byte) bool {
+	for _, c := range value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return true
+		}
+	}
+	return false
+}

@@ -191,7 +191,7 @@ func TestRequest(t *testing.T) {
 	c.send(headOf("GET /v1?token=a%20b&key=k;x HTTP/1.1", "+oRiGiN: https://app.example"))
 	c.expectSwitch()
 	r := await(t, w.gate.tapC, "not admitted").request
-	if r.Origin != "https://app.example" || r.Addr.String() != "127.0.0.1" || r.Query().Get("token") != "a b" {
+	if token, _ := r.Param("token"); r.Origin != "https://app.example" || r.Addr.String() != "127.0.0.1" || token != "a b" {
 		t.Errorf("got %+v", r)
 	}
 }
@@ -236,3 +236,51 @@ func TestSlowHeads(t *testing.T) {
 }
 
 func isReset(err error) bool { return strings.Contains(err.Error(), "reset by peer") }
+
+// browserHead is a head as browsers send it, with a token of the usual size.
+var browserHead = headOf("GET /v1?token="+strings.Repeat("x", 250)+" HTTP/1.1",
+	"+Pragma: no-cache", "+Cache-Control: no-cache", "+Origin: https://app.example", "+Accept-Language: en-GB,en;q=0.9",
+	"+User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+	"+Accept-Encoding: gzip, deflate, br, zstd", "+Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits")
+
+// TestHandshakeAllocations expects of an upgrade nothing but what the Upgrader
+// allocates and the two strings a Gate may keep.
+func TestHandshakeAllocations(t *testing.T) {
+	for _, tc := range []struct {
+		name, head string
+		most       float64
+	}{
+		{"plain", goodHead, 3},
+		{"of a browser", browserHead, 4},
+	} {
+		h, head := newHandshaker(), []byte(tc.head)
+		got := testing.AllocsPerRun(100, func() {
+			o := outlineOf(head)
+			if !o.isUpgrade(false) || h.shake(head, &o) != nil {
+				t.Fatal("refused")
+			}
+			if token, _ := h.request.Param("token"); token == "" {
+				t.Fatal("no token")
+			}
+		})
+		if got > tc.most {
+			t.Errorf("%s: got %v allocations, want at most %v", tc.name, got, tc.most)
+		}
+	}
+}
+
+func BenchmarkHandshake(b *testing.B) {
+	for name, text := range map[string]string{"plain": goodHead, "browser": browserHead} {
+		b.Run(name, func(b *testing.B) {
+			h, head := newHandshaker(), []byte(text)
+			b.ReportAllocs()
+			for b.Loop() {
+				o := outlineOf(head)
+				if !o.isUpgrade(false) || h.shake(head, &o) != nil {
+					b.Fatal("refused")
+				}
+				h.request.Param("token")
+			}
+		})
+	}
+}

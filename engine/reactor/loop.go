@@ -25,6 +25,8 @@ type loop struct {
 	heads     []deadline // connections that have not sent their request head
 	lingering []deadline // connections that are to end
 	broken    []*Conn    // a write failed; to be closed
+
+	handshaker *handshaker
 }
 
 // deadline is when a connection must have got further.
@@ -34,7 +36,7 @@ type deadline struct {
 }
 
 func newLoop(r *Reactor, index int) *loop {
-	l := &loop{Reactor: r, index: index}
+	l := &loop{Reactor: r, index: index, handshaker: newHandshaker()}
 	l.turnTask = gnet.RunnableFunc(func(context.Context) error {
 		l.upper.Turn()
 		l.closeBroken()

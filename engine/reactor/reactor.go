@@ -42,7 +42,9 @@ type Loop interface {
 
 // Gate decides about a finished upgrade request. It either returns an HTTPError,
 // with which the request is answered; or it writes response, the 101 answer, to
-// c and returns the connection's Receiver, nil if it finished c itself.
+// c and returns the connection's Receiver, nil if it finished c itself. r and
+// response are borrowed until it returns; frames may be appended to response, to
+// go with it in one write.
 type Gate interface {
 	Admit(loop int, c *Conn, r *Request, response []byte) (Receiver, *HTTPError)
 }

@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"net"
 	"net/http"
@@ -23,11 +22,25 @@ type Request struct {
 	Addr   netip.Addr
 }
 
-// Query returns the parameters of the target's query.
-func (r *Request) Query() url.Values {
+// maxPlain is the most parameters that Param reads by itself.
+const maxPlain = 64
+
+// Param returns the first value of a parameter of the target's query, and
+// whether there is one. As net/url has it, what is malformed is left out.
+func (r *Request) Param(name string) (value string, ok bool) {
 	_, query, _ := strings.Cut(r.Target, "?")
-	values, _ := url.ParseQuery(query) // what is malformed is left out
-	return values
+	if strings.Count(query, "&") >= maxPlain || strings.ContainsAny(query, "%+;") {
+		values, _ := url.ParseQuery(query)
+		return values.Get(name), values.Has(name)
+	}
+	for query != "" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		if key, value, _ := strings.Cut(pair, "="); key == name {
+			return value, true
+		}
+	}
+	return "", false
 }
 
 // HTTPError answers a request that does not become a WebSocket.
@@ -56,12 +69,14 @@ func (c *Conn) readHead(buf []byte) (int, gnet.Action) {
 		}
 		return 0, gnet.None
 	}
-	end += from + len(headEnd)
-	switch {
-	case end > MaxHead:
+	if end += from + len(headEnd); end > MaxHead {
 		c.refuse(headTooLong)
-	case isUpgrade(buf[:end], c.loop.cfg.AnyPath):
-		c.upgrade(buf[:end])
+		return end, gnet.None
+	}
+	o := outlineOf(buf[:end])
+	switch {
+	case o.isUpgrade(c.loop.cfg.AnyPath):
+		c.upgrade(buf[:end], &o)
 	case c.loop.cfg.Sidecar == nil:
 		c.refuse(notFound)
 	default:
@@ -71,15 +86,16 @@ func (c *Conn) readHead(buf []byte) (int, gnet.Action) {
 }
 
 // upgrade answers an upgrade request whose head is complete.
-func (c *Conn) upgrade(head []byte) {
-	r, answer, refusal := handshake(head)
-	if refusal != nil {
+func (c *Conn) upgrade(head []byte, o *outline) {
+	h := c.loop.handshaker
+	defer h.forget()
+	if refusal := h.shake(head, o); refusal != nil {
 		c.refuse(refusal)
 		return
 	}
-	r.Addr = c.addr()
+	h.request.Addr = c.addr()
 	c.state = stateOpen
-	recv, refusal := c.loop.cfg.Gate.Admit(c.loop.index, c, &r, answer)
+	recv, refusal := c.loop.cfg.Gate.Admit(c.loop.index, c, &h.request, h.answer)
 	switch {
 	case refusal != nil:
 		c.refuse(refusal)
@@ -92,52 +108,69 @@ func (c *Conn) upgrade(head []byte) {
 	}
 }
 
-// handshake checks an upgrade request and returns the answer that accepts it, or
-// what to refuse it with.
-func handshake(head []byte) (r Request, answer []byte, refusal *HTTPError) {
-	x := exchange{head: head}
-	u := ws.Upgrader{
-		OnRequest: func(uri []byte) error {
-			r.Target = string(uri)
-			return nil
-		},
-		OnHeader: func(key, value []byte) error {
-			if string(key) == "Origin" {
-				r.Origin = string(value)
-			}
-			return nil
-		},
+// handshaker reads upgrade requests and makes the answers that accept them, each
+// in the memory of the one before. Loop-owned.
+type handshaker struct {
+	upgrader ws.Upgrader
+	request  Request
+	head     []byte // what the upgrader has not read yet
+	answer   []byte
+}
+
+// answerRoom is the room for an answer and what a Gate sends with it, in bytes.
+const answerRoom = 1 << 10
+
+func newHandshaker() *handshaker {
+	h := &handshaker{answer: make([]byte, 0, answerRoom)}
+	h.upgrader.OnRequest = func(uri []byte) error {
+		h.request.Target = string(uri)
+		return nil
 	}
-	_, err := u.Upgrade(&x)
-	if err == nil && !(wellFormed(head) && unambiguous(head)) {
+	h.upgrader.OnHeader = func(key, value []byte) error {
+		if string(key) == "Origin" {
+			h.request.Origin = string(value)
+		}
+		return nil
+	}
+	return h
+}
+
+// shake checks an upgrade request, of which o is the outline. It leaves the
+// request and the answer that accepts it, or returns what to refuse it with.
+func (h *handshaker) shake(head []byte, o *outline) *HTTPError {
+	h.head, h.answer = head, h.answer[:0]
+	_, err := h.upgrader.Upgrade((*exchange)(h))
+	if err == nil && !(o.wellFormed() && o.unambiguous()) {
 		err = ws.ErrMalformedRequest
 	}
 	if err != nil {
-		return r, nil, badUpgrade(err)
+		return badUpgrade(err)
 	}
-	return r, x.answer, nil
+	return nil
 }
 
-// unambiguous reports whether the headers that the Upgrader takes as they come
-// are there once, the key is one as RFC 6455 §4.1 wants it, 16 bytes in base64,
-// and no body stands between the head and the first frame.
-func unambiguous(head []byte) bool {
-	_, headers, _ := bytes.Cut(head, crlf)
-	_, hosts := header(headers, "Host")
-	_, versions := header(headers, "Sec-WebSocket-Version")
-	key, keys := header(headers, "Sec-WebSocket-Key")
-	_, encodings := header(headers, "Transfer-Encoding")
-	length, lengths := header(headers, "Content-Length")
-	if hosts != 1 || versions != 1 || keys != 1 || encodings != 0 || lengths > 1 || lengths == 1 && string(length) != "0" {
-		return false
+// forget lets go of the last request.
+func (h *handshaker) forget() { h.request, h.head = Request{}, nil }
+
+// exchange lets the Upgrader read exactly one head and write its answer into
+// memory.
+type exchange handshaker
+
+func (x *exchange) Read(p []byte) (int, error) {
+	n := copy(p, x.head)
+	x.head = x.head[n:]
+	if n == 0 {
+		return 0, errHeadEnds
 	}
-	var nonce [18]byte
-	if len(key) != base64.StdEncoding.EncodedLen(16) {
-		return false
-	}
-	n, err := base64.StdEncoding.Decode(nonce[:], key)
-	return err == nil && n == 16
+	return n, nil
 }
+
+func (x *exchange) Write(p []byte) (int, error) {
+	x.answer = append(x.answer, p...)
+	return len(p), nil
+}
+
+var errHeadEnds = errors.New("reactor: the request head ends early")
 
 // badUpgrade tells what is wrong with an upgrade request (RFC 6455 §4.2.2).
 func badUpgrade(err error) *HTTPError {
@@ -147,27 +180,6 @@ func badUpgrade(err error) *HTTPError {
 		e.Header = "Sec-WebSocket-Version: 13"
 	}
 	return e
-}
-
-// exchange lets the Upgrader read exactly one head and write its answer into
-// memory.
-type exchange struct {
-	head   []byte
-	answer []byte
-}
-
-func (x *exchange) Read(p []byte) (int, error) {
-	n := copy(p, x.head)
-	x.head = x.head[n:]
-	if n == 0 {
-		return 0, errors.New("reactor: the request head ends early")
-	}
-	return n, nil
-}
-
-func (x *exchange) Write(p []byte) (int, error) {
-	x.answer = append(x.answer, p...)
-	return len(p), nil
 }
 
 // refuse answers the request with an error and ends the connection.
