@@ -1,9 +1,6 @@
 package session
 
-import (
-	"container/heap"
-	"time"
-)
+import "time"
 
 // timers runs a loop's tasks when they are due, in the order of their times.
 // One runtime timer wakes the loop for the earliest. Loop-owned.
@@ -20,27 +17,56 @@ type timer struct {
 	task func(*Loop)
 }
 
+// timerQueue is a binary heap. It is not container/heap's, which would allocate
+// for every timer.
 type timerQueue []timer
 
-func (q timerQueue) Len() int { return len(q) }
-func (q timerQueue) Less(i, j int) bool {
+func (q timerQueue) less(i, j int) bool {
 	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].nth < q[j].nth
 }
-func (q timerQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *timerQueue) Push(x any)   { *q = append(*q, x.(timer)) }
-func (q *timerQueue) Pop() any {
-	last := len(*q) - 1
-	t := (*q)[last]
-	(*q)[last] = timer{}
-	*q = (*q)[:last]
-	return t
+
+func (q *timerQueue) push(t timer) {
+	*q = append(*q, t)
+	h := *q
+	for i := len(h) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !h.less(i, parent) {
+			break
+		}
+		h[i], h[parent] = h[parent], h[i]
+		i = parent
+	}
+}
+
+// pop takes the first timer out.
+func (q *timerQueue) pop() timer {
+	h := *q
+	last := len(h) - 1
+	first := h[0]
+	h[0], h[last] = h[last], timer{}
+	h = h[:last]
+	*q = h
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= last {
+			return first
+		}
+		if child+1 < last && h.less(child+1, child) {
+			child++
+		}
+		if !h.less(child, i) {
+			return first
+		}
+		h[i], h[child] = h[child], h[i]
+		i = child
+	}
 }
 
 // at runs task on the loop when its clock reads at ms.
 func (l *Loop) at(at int64, task func(*Loop)) {
 	t := &l.timers
 	t.count++
-	heap.Push(&t.queue, timer{at, t.count, task})
+	t.queue.push(timer{at, t.count, task})
 	l.arm()
 }
 
@@ -48,7 +74,7 @@ func (l *Loop) at(at int64, task func(*Loop)) {
 func (l *Loop) runTimers() {
 	t := &l.timers
 	for len(t.queue) > 0 && t.queue[0].at <= l.now {
-		heap.Pop(&t.queue).(timer).task(l)
+		t.queue.pop().task(l)
 	}
 	l.arm()
 }

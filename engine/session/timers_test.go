@@ -1,8 +1,10 @@
 package session
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -188,5 +190,36 @@ func TestPostIsSeenByBegin(t *testing.T) {
 	l.Post(func(*Loop) { ran += "b" })
 	if l.Begin(); ran != "ab" {
 		t.Errorf("got %q, want %q", ran, "ab")
+	}
+}
+
+// TestTimerOrder takes timers, set in any order, out by their times, those of
+// one time in the order in which they were set.
+func TestTimerOrder(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		var q timerQueue
+		var want []timer // in order
+		take := func() {
+			if got := q.pop(); got.at != want[0].at || got.nth != want[0].nth {
+				t.Fatalf("got timer %d at %d, want %d at %d", got.nth, got.at, want[0].nth, want[0].at)
+			}
+			want = want[1:]
+		}
+		for nth := range uint64(random.IntN(100)) {
+			next := timer{at: random.Int64N(20), nth: nth}
+			q.push(next)
+			want = append(want, next)
+			slices.SortStableFunc(want, func(a, b timer) int { return cmp.Compare(a.at, b.at) })
+			if random.IntN(4) == 0 {
+				take()
+			}
+		}
+		for len(want) > 0 {
+			take()
+		}
+		if len(q) > 0 {
+			t.Fatalf("%d timers are left", len(q))
+		}
 	}
 }
