@@ -23,7 +23,8 @@ func Snapshot(channel string, r Lister, self string) [][]byte {
 		}
 	})
 	if len(joined) == 0 {
-		return [][]byte{protocol.AppendPresence(nil, channel, nil, nil)}
+		b := make([]byte, 0, protocol.PresenceSize(channel))
+		return [][]byte{protocol.AppendPresence(b, channel, nil, nil)}
 	}
 	return appendFrames(nil, channel, joined, nil)
 }
