@@ -12,7 +12,7 @@ func BenchmarkJoinLeave(b *testing.B) {
 			for i := range n {
 				h.Join(fmt.Sprintf("peer %d", i), 1, `{"name":"x"}`)
 			}
-			r := h.Roster()
+			r := h.Cut().Replica()
 			b.ReportAllocs()
 			for b.Loop() {
 				r.Apply(h.Join("another", 1, ""))
@@ -33,7 +33,7 @@ func BenchmarkFrames(b *testing.B) {
 			for b.Loop() {
 				var d Deltas
 				for i, id := range ids {
-					d.Add(Change{Join, id, ""}, uint32(i+1))
+					d.Add(Change{Kind: Join, ID: id}, uint32(i+1))
 				}
 				d.Frames("channel", 0, uint32(n))
 			}

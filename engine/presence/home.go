@@ -6,57 +6,50 @@ type Kind uint8
 const (
 	// None: nobody else can see a difference.
 	None Kind = iota
-	// Join: the peer was not there and now is.
+	// Join: the peer was not there and now is, at the end.
 	Join
-	// Leave: the peer was there and now is not.
+	// Leave: the peer was there and now is not; the last one is in its place.
 	Leave
 	// Update: the peer's metadata is another now. Rosters follow, nobody is told.
 	Update
 )
 
-// Change is one step of a roster.
+// Change is one step of a roster. Replicas follow all of them, in order.
 type Change struct {
 	Kind Kind
+	At   int32 // the peer's place, of a Leave or Update
 	ID   string
 	Meta string // raw JSON object or empty; of a Join or Update
 }
 
+// indexFrom is the size from which a Home keeps an index: below it, a scan is as
+// fast, and most channels are small.
+const indexFrom = 12
+
 // Home is the roster of a channel at its home loop, by socket.
 type Home struct {
-	set[member]
+	Roster
+	index map[string]int32 // places by peer; nil while the roster is small
 	// Replicas is the set of loops that keep a Roster, one bit each.
 	Replicas uint64
 }
-
-type member struct {
-	peer    string
-	sockets []socket // oldest first, never empty
-}
-
-func (m member) id() string   { return m.peer }
-func (m member) meta() string { return m.sockets[len(m.sockets)-1].meta }
-
-type socket struct {
-	ref  uint64
-	meta string
-}
-
-// Len returns the number of peers.
-func (h *Home) Len() int { return len(h.list) }
 
 // Join adds a socket of the peer. ref identifies the socket; one that is
 // already there becomes the newest.
 func (h *Home) Join(id string, ref uint64, meta string) Change {
 	i := h.find(id)
 	if i < 0 {
-		h.add(member{id, []socket{{ref, meta}}})
-		return Change{Join, id, meta}
+		h.enter(entry{id, socket{meta: meta, ref: ref}})
+		return Change{Kind: Join, ID: id, Meta: meta}
 	}
-	m := &h.list[i]
-	was := m.meta()
-	m.drop(ref)
-	m.sockets = append(m.sockets, socket{ref, meta})
-	return updated(was, *m)
+	return h.alter(i, func(e *entry) {
+		if e.ref != ref {
+			e.drop(ref)
+			was := e.socket
+			e.older = &was
+		}
+		e.ref, e.meta = ref, meta
+	})
 }
 
 // Leave removes a socket of the peer, if it is there.
@@ -65,43 +58,78 @@ func (h *Home) Leave(id string, ref uint64) Change {
 	if i < 0 {
 		return Change{}
 	}
-	m := &h.list[i]
-	was := m.meta()
-	m.drop(ref)
-	if len(m.sockets) == 0 {
-		h.remove(i)
-		return Change{Kind: Leave, ID: id}
+	if e := h.at(i); e.ref == ref && e.older == nil {
+		h.take(i)
+		return Change{Kind: Leave, At: int32(i), ID: id}
 	}
-	return updated(was, *m)
+	return h.alter(i, func(e *entry) { e.drop(ref) })
 }
 
-func (m *member) drop(ref uint64) {
-	for j, s := range m.sockets {
-		if s.ref == ref {
-			m.sockets = append(m.sockets[:j], m.sockets[j+1:]...)
+// drop takes out a socket of the entry, which has another.
+func (e *entry) drop(ref uint64) {
+	if e.ref == ref {
+		e.socket = *e.older
+		return
+	}
+	for s := &e.socket; s.older != nil; s = s.older {
+		if s.older.ref == ref {
+			s.older = s.older.older
 			return
 		}
 	}
 }
 
-func updated(was string, m member) Change {
-	if m.meta() == was {
+// alter changes the sockets of the peer at i.
+func (h *Home) alter(i int, change func(*entry)) Change {
+	was := h.at(i).meta
+	h.update(i, change)
+	e := h.at(i)
+	if e.meta == was {
 		return Change{}
 	}
-	return Change{Update, m.peer, m.meta()}
+	return Change{Kind: Update, At: int32(i), ID: e.peer, Meta: e.meta}
 }
 
-// Each calls f with every peer and its metadata.
-func (h *Home) Each(f func(id, meta string)) {
-	for _, m := range h.list {
-		f(m.peer, m.meta())
+// find returns the place of the peer, or -1.
+func (h *Home) find(id string) int {
+	if h.index != nil {
+		if i, ok := h.index[id]; ok {
+			return int(i)
+		}
+		return -1
+	}
+	for i := range h.Len() {
+		if h.at(i).peer == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// enter adds an entry.
+func (h *Home) enter(e entry) {
+	h.add(e)
+	switch {
+	case h.index != nil:
+		h.index[e.peer] = int32(h.Len() - 1)
+	case h.Len() >= indexFrom:
+		h.index = make(map[string]int32, 2*h.Len())
+		for i := range h.Len() {
+			h.index[h.at(i).peer] = int32(i)
+		}
 	}
 }
 
-// Roster returns a copy for a loop that is to keep a replica.
-func (h *Home) Roster() *Roster {
-	r := new(Roster)
-	r.list = make([]entry, 0, len(h.list))
-	h.Each(func(id, meta string) { r.add(entry{id, meta}) })
-	return r
+// take removes the entry at i.
+func (h *Home) take(i int) {
+	if h.index != nil {
+		delete(h.index, h.at(i).peer)
+	}
+	h.remove(i)
+	switch {
+	case h.Len() < indexFrom/2:
+		h.index = nil
+	case h.index != nil && i < h.Len():
+		h.index[h.at(i).peer] = int32(i)
+	}
 }

@@ -8,15 +8,58 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"signalbox/protocol"
 )
 
 // roster is the naive model of one: what each peer's newest socket says.
 type roster map[string]string
 
-func listed(l Lister) roster {
+func listed(c Cut) roster {
 	r := roster{}
-	l.Each(func(id, meta string) { r[id] = meta })
+	c.Each(func(id, meta string) { r[id] = meta })
 	return r
+}
+
+// texts returns the messages of a snapshot, made in pieces of random length, and
+// holds their lengths against what was said of them.
+func texts(t *testing.T, s *Snapshot, random *rand.Rand) (all [][]byte) {
+	t.Helper()
+	for size := s.Begin(); size > 0; size = s.Begin() {
+		var text []byte
+		for s.Left() > 0 {
+			text = s.Append(text, 1+random.IntN(1<<random.IntN(20)))
+		}
+		if len(text) != size {
+			t.Fatalf("a message of %d bytes was said to have %d", len(text), size)
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+// told is a snapshot on its way and what it is to tell.
+type told struct {
+	snapshot *Snapshot
+	since    uint32
+	text     []byte
+	heard    *believer
+	want     roster
+}
+
+// advance makes a piece of the snapshot and reports whether it was the last.
+func (s *told) advance(t *testing.T, random *rand.Rand) bool {
+	if s.snapshot.Left() == 0 {
+		if s.text != nil {
+			s.heard.hear(t, s.text)
+			s.text = nil
+		}
+		if s.snapshot.Begin() == 0 {
+			return true
+		}
+	}
+	s.text = s.snapshot.Append(s.text, 1+random.IntN(1<<random.IntN(14)))
+	return false
 }
 
 // socketsModel is the naive model of a Home: all sockets, oldest first.
@@ -46,13 +89,19 @@ func between(was, is roster, id string) Change {
 	after, has := is[id]
 	switch {
 	case !had && has:
-		return Change{Join, id, after}
+		return Change{Kind: Join, ID: id, Meta: after}
 	case had && !has:
 		return Change{Kind: Leave, ID: id}
 	case before != after:
-		return Change{Update, id, after}
+		return Change{Kind: Update, ID: id, Meta: after}
 	}
 	return Change{}
+}
+
+// same reports whether two changes are, but for the place.
+func same(a, b Change) bool {
+	a.At, b.At = 0, 0
+	return a == b
 }
 
 // believer is a subscriber that applies what it is told.
@@ -111,7 +160,7 @@ func TestRandomRosters(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 3))
 		// Sequence numbers begin where they are about to wrap around.
 		w := &rosters{random: random, home: new(Home), seq: ^uint32(0) - uint32(random.IntN(200)), size: []int{3, 10, 20, 200}[seed%4]}
-		w.replica = w.home.Roster()
+		w.replica = w.home.Cut().Replica()
 		w.told = w.seq
 		for range 2000 {
 			w.step(t)
@@ -128,6 +177,7 @@ type rosters struct {
 	home      *Home
 	model     socketsModel
 	replica   *Roster
+	snapshots []*told
 	deltas    Deltas
 	seq, told uint32
 	believers []*believer
@@ -148,13 +198,35 @@ func (w *rosters) step(t *testing.T) {
 		w.change(t, id, next, w.home.Join(id, ref, meta))
 	case n < 75:
 		w.change(t, id, w.model.without(id, ref), w.home.Leave(id, ref))
+	case n < 77:
+		self, want := fmt.Sprintf("peer %d", r.IntN(w.size)), w.model.roster()
+		delete(want, self)
+		from := w.home.Cut()
+		if r.IntN(2) == 0 {
+			from = w.replica.Cut()
+		}
+		w.snapshots = append(w.snapshots, &told{
+			snapshot: from.Snapshot("c", self), since: w.seq, heard: &believer{peers: roster{}}, want: want,
+		})
+	case n < 79:
+		w.replica = w.home.Cut().Replica()
 	case n < 80:
+		w.replica.forget()
+	case n < 86 && len(w.snapshots) > 0:
+		i := r.IntN(len(w.snapshots))
+		if s := w.snapshots[i]; s.advance(t, r) {
+			if !maps.Equal(s.heard.peers, s.want) {
+				t.Errorf("snapshot: got %v, want %v", s.heard.peers, s.want)
+			}
+			w.snapshots = slices.Delete(w.snapshots, i, i+1)
+		}
+	case n < 88:
 		b := &believer{since: w.seq, peers: roster{}}
-		for _, text := range Snapshot("c", w.replica, "") {
+		for _, text := range texts(t, w.replica.Cut().Snapshot("c", ""), r) {
 			b.hear(t, text)
 		}
-		if !maps.Equal(b.peers, listed(w.replica)) {
-			t.Errorf("snapshot: got %v, want %v", b.peers, listed(w.replica))
+		if is := w.model.roster(); !maps.Equal(b.peers, is) {
+			t.Errorf("snapshot: got %v, want %v", b.peers, is)
 		}
 		w.believers = append(w.believers, b)
 	case n < 95 && len(w.believers) > 0:
@@ -169,15 +241,15 @@ func (w *rosters) change(t *testing.T, id string, next socketsModel, got Change)
 	was := w.model.roster()
 	w.model = next
 	is := w.model.roster()
-	if want := between(was, is, id); got != want {
+	if want := between(was, is, id); !same(got, want) {
 		t.Errorf("change: got %v, want %v", got, want)
 	}
-	if w.home.Len() != len(is) || !maps.Equal(listed(w.home), is) {
-		t.Errorf("home: got %v, want %v", listed(w.home), is)
+	if w.home.Len() != len(is) || !maps.Equal(listed(w.home.Cut()), is) {
+		t.Errorf("home: got %v, want %v", listed(w.home.Cut()), is)
 	}
 	w.replica.Apply(got)
-	if w.replica.Len() != len(is) || !maps.Equal(listed(w.replica), is) {
-		t.Errorf("replica: got %v, want %v", listed(w.replica), is)
+	if w.replica.Len() != len(is) || !maps.Equal(listed(w.replica.Cut()), is) {
+		t.Errorf("replica: got %v, want %v", listed(w.replica.Cut()), is)
 	}
 	if got.Kind == None {
 		return
@@ -239,7 +311,7 @@ func (w *rosters) trim(t *testing.T) {
 }
 
 func TestFolding(t *testing.T) {
-	join := func(id string) Change { return Change{Join, id, `{"a":1}`} }
+	join := func(id string) Change { return Change{Kind: Join, ID: id, Meta: `{"a":1}`} }
 	leave := func(id string) Change { return Change{Kind: Leave, ID: id} }
 	const (
 		joined = `{"type":"presence","channel":"c","joined":[{"peerId":"p","metadata":{"a":1}}],"left":[]}`
@@ -292,19 +364,19 @@ func TestSplit(t *testing.T) {
 			c := h.Join(fmt.Sprintf("%d %s", i, tc.id), 1, tc.meta)
 			d.Add(c, uint32(i+1))
 		}
-		snapshot := Snapshot(strings.Repeat("c", 256), h, "")
+		snapshot := texts(t, h.Cut().Snapshot(strings.Repeat("c", 256), ""), rand.New(rand.NewPCG(1, 2)))
 		b := &believer{peers: roster{}}
 		for _, text := range snapshot {
 			b.hear(t, text)
 		}
-		if len(snapshot) != tc.frames || !maps.Equal(b.peers, listed(h)) {
+		if len(snapshot) != tc.frames || !maps.Equal(b.peers, listed(h.Cut())) {
 			t.Errorf("%s: got %d peers in %d frames, want %d in %d", tc.name, len(b.peers), len(snapshot), tc.peers, tc.frames)
 		}
 		b = &believer{peers: roster{}}
 		for _, text := range d.Frames("c", 0, uint32(tc.peers)) {
 			b.hear(t, text)
 		}
-		if !maps.Equal(b.peers, listed(h)) {
+		if !maps.Equal(b.peers, listed(h.Cut())) {
 			t.Errorf("%s: deltas: got %d peers, want %d", tc.name, len(b.peers), tc.peers)
 		}
 		for i := range tc.peers {
@@ -320,10 +392,94 @@ func TestSplit(t *testing.T) {
 }
 
 func TestSnapshotLeavesOutSelf(t *testing.T) {
+	for _, n := range []int{1, 2, pageLen - 1, pageLen, pageLen + 1, 3 * pageLen, 300 * pageLen} {
+		for _, i := range []int{0, n / 2, n - 1} {
+			h := new(Home)
+			for k := range n {
+				h.Join(fmt.Sprintf("%d %s", k, strings.Repeat("x", 100)), 1, "")
+			}
+			self := h.at(i).peer
+			want := listed(h.Cut())
+			delete(want, self)
+			b := &believer{peers: roster{}}
+			got := texts(t, h.Cut().Snapshot("c", self), rand.New(rand.NewPCG(1, uint64(n))))
+			for _, text := range got {
+				b.hear(t, text)
+			}
+			if !maps.Equal(b.peers, want) || len(got) > 4 {
+				t.Errorf("peer %d of %d: got %d others in %d messages", i, n, len(b.peers), len(got))
+			}
+		}
+	}
+}
+
+// TestSnapshotOfOneFrame has a list that fills a frame to the last byte, and one
+// that is a byte longer.
+func TestSnapshotOfOneFrame(t *testing.T) {
+	for _, over := range []int{0, 1} {
+		h := new(Home)
+		meta := func(n int) string { return `"` + strings.Repeat("m", n-2) + `"` }
+		h.Join("me", 1, "")
+		size := protocol.PresenceSize("c") - 1
+		for i := 0; ; i++ {
+			e := entry{fmt.Sprintf("%08d", i), socket{meta: meta(4000)}}
+			if spare := MaxFrame - size - e.size(); spare < 0 {
+				e.meta = meta(4000 + spare + over)
+			}
+			h.Join(e.peer, 1, e.meta)
+			if size += e.size(); size >= MaxFrame {
+				break
+			}
+		}
+		got := texts(t, h.Cut().Snapshot("c", "me"), rand.New(rand.NewPCG(1, 1)))
+		if len(got) != 1+over {
+			t.Errorf("%d bytes over: got %d frames, the first of %d bytes", over, len(got), len(got[0]))
+		}
+	}
+}
+
+// TestCutIsCheap counts what a snapshot of a large roster has encoded: a page at
+// a time, once for all.
+func TestCutIsCheap(t *testing.T) {
 	h := new(Home)
-	h.Join("me", 1, "")
-	const want = `{"type":"presence","channel":"c","joined":[],"left":[]}`
-	if got := Snapshot("c", h, "me"); len(got) != 1 || string(got[0]) != want {
-		t.Errorf("alone: got %q, want %s", got, want)
+	for i := range 1000 * pageLen {
+		h.Join(fmt.Sprint("peer ", i), 1, "")
+	}
+	encoded := func() (n int) {
+		for _, p := range h.pages {
+			if p.text.Load() != nil {
+				n++
+			}
+		}
+		return n
+	}
+	if got := testing.AllocsPerRun(10, func() { h.Cut() }); got != 0 {
+		t.Errorf("a cut: got %v allocations, want none", got)
+	}
+	s := h.Cut().Snapshot("c", "peer 1")
+	s.Begin()
+	if n := encoded(); n != 0 {
+		t.Errorf("begun: got %d pages encoded, want none", n)
+	}
+	s.Append(nil, 10_000)
+	if n := encoded(); n < 1 || n > 10 {
+		t.Errorf("after 10 000 bytes: got %d pages encoded", n)
+	}
+	before := encoded()
+	other := h.Cut().Snapshot("c", "peer 2")
+	other.Begin()
+	if other.Append(nil, 5000); encoded() != before {
+		t.Errorf("another's: got %d pages encoded, want %d as before", encoded(), before)
+	}
+	h.Leave("peer 3", 1)
+	h.Join("peer 3", 1, "")
+	if n := encoded(); n < before-1 {
+		t.Errorf("after a leave: got %d pages encoded, want %d", n, before-1)
+	}
+	if !h.Warm(1000) || h.Warm(2000) || h.Cool(1999) || encoded() == 0 {
+		t.Error("a roster in use was not kept, or not to be cooled once")
+	}
+	if !h.Cool(2000) || encoded() != 0 || !h.Warm(3000) {
+		t.Errorf("cooled: got %d pages encoded, want none", encoded())
 	}
 }

@@ -13,12 +13,12 @@ import (
 // to be written at once: it goes out in parts, as the socket drains, and what
 // follows it waits here in order.
 type backlog struct {
-	frames [][]byte // of the snapshot; of the first, what has not been written
-	begun  bool     // a part of the first frame has been written
-	queue  []queued
-	size   int   // bytes in queue
-	pause  int64 // how long to wait before the next look at the socket, ms
-	moved  int64 // when the socket last took something, ms of the loop's clock
+	snapshot *presence.Snapshot // as far as it has not been written; nil between two
+	roster   *presence.Roster   // that it is of
+	queue    []queued
+	size     int   // bytes in queue
+	pause    int64 // how long to wait before the next look at the socket, ms
+	moved    int64 // when the socket last took something, ms of the loop's clock
 }
 
 // queued is one thing that waits behind a long snapshot: frames, or another
@@ -79,55 +79,77 @@ func (b *backlog) repeat(p *registry.Part) {
 // bytes.
 const repeatSize = 64
 
-// next takes at most n bytes off the snapshot, all of one frame.
-func (b *backlog) next(n int) []byte {
-	f := b.frames[0]
-	if b.begun = len(f) > n; b.begun {
-		b.frames[0] = f[n:]
-		return f[:n]
-	}
-	b.frames = b.frames[1:]
-	return f
-}
-
 // rest returns what completes the frame begun, for a close frame to follow.
 func (b *backlog) rest() []byte {
-	if !b.begun {
-		return nil
+	if n := b.snapshot; n != nil && n.Left() < n.Size() {
+		return n.Append(nil, n.Left())
 	}
-	return b.frames[0]
+	return nil
 }
 
 // putSnapshot sends the channel's roster as it is now: by the cork if that is
 // short and the socket takes it, else in parts.
 func (s *Session) putSnapshot(p *registry.Part) {
-	texts := presence.Snapshot(p.Name, s.loop.roster(p), s.peer.ID)
-	if b := s.under().stream; b != nil { // its turn in the queue has come
-		b.frames = framed(texts)
+	l, r, b := s.loop, s.loop.roster(p), s.under().stream
+	if r == nil && b == nil { // nobody but the session
+		l.text = protocol.AppendPresence(l.text[:0], p.Name, nil, nil)
+		s.putText(l.text)
 		return
 	}
-	size := 0
-	for _, t := range texts {
-		size += len(t)
+	if r == nil {
+		r = new(presence.Roster)
 	}
-	if size+len(s.under().cork)+s.conn.Queued() <= min(partSize, s.loop.hub.limits.backlog()/2) {
-		for _, t := range texts {
-			s.putText(t)
-		}
+	n := r.Cut().Snapshot(p.Name, s.peer.ID)
+	if b != nil { // its turn in the queue has come
+		b.snapshot, b.roster = n, r
+		return
+	}
+	l.warm(r)
+	if n.Begin()+len(s.under().cork)+s.conn.Queued() <= min(partSize, l.hub.limits.backlog()/2) {
+		l.text = n.Append(l.text[:0], n.Left())
+		s.putText(l.text)
 		return
 	}
 	s.flushCork()
-	s.begin().stream = &backlog{frames: framed(texts), pause: minPause, moved: s.loop.now}
+	s.begin().stream = &backlog{snapshot: n, roster: r, pause: minPause, moved: l.now}
 	s.pump()
 }
 
-// framed returns texts as WebSocket frames.
-func framed(texts [][]byte) [][]byte {
-	frames := make([][]byte, len(texts))
-	for i, t := range texts {
-		frames[i] = frame.AppendFrame(nil, frame.OpText, t)
+// nextPart returns the next part of the snapshot, all of one frame, or nil if it
+// has been told. It is borrowed until the loop builds another frame.
+func (b *backlog) nextPart(l *Loop) []byte {
+	n := b.snapshot
+	if n == nil || n.Left() == 0 && n.Begin() == 0 {
+		b.snapshot, b.roster = nil, nil
+		return nil
 	}
-	return frames
+	l.warm(b.roster)
+	l.wire = l.wire[:0]
+	if n.Left() == n.Size() {
+		l.wire = frame.AppendHeader(l.wire, frame.OpText, n.Size())
+	}
+	l.wire = n.Append(l.wire, partSize)
+	return l.wire
+}
+
+// textIdle is how long the text of a roster's pages is kept for the next
+// snapshot, in ms.
+const textIdle = 200
+
+// warm notes that the text of the roster's pages is in use.
+func (l *Loop) warm(r *presence.Roster) {
+	if r.Warm(l.now) {
+		l.cool(r)
+	}
+}
+
+// cool drops the text of the roster's pages once it is no longer in use.
+func (l *Loop) cool(r *presence.Roster) {
+	l.at(l.now+textIdle, func(l *Loop) {
+		if !r.Cool(l.now - textIdle) {
+			l.cool(r)
+		}
+	})
 }
 
 // pump writes the next part of a long snapshot if the last one has left, and
@@ -163,12 +185,14 @@ func (s *Session) pump() {
 func (s *Session) advance() {
 	b := s.busy.stream
 	for s.open && !s.lost && s.conn.Queued() == 0 {
-		switch {
-		case len(b.frames) > 0:
-			s.conn.Write(b.next(partSize)) // a snapshot does not count against the backlog
-			if len(b.frames) > 0 {
+		if part := b.nextPart(s.loop); part != nil {
+			s.conn.Write(part) // a snapshot does not count against the backlog
+			if b.snapshot.More() {
 				return // leave the loop to others
 			}
+			continue
+		}
+		switch {
 		case len(b.queue) == 0:
 			s.busy.stream = nil
 			s.settle()

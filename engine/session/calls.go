@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"signalbox/engine/cluster"
+	"signalbox/engine/presence"
 	"signalbox/engine/registry"
 	"signalbox/protocol"
 	"signalbox/protocol/frame"
@@ -110,26 +111,46 @@ func (h *Hub) Peers(ctx context.Context, app, channel string) ([]protocol.Peer, 
 	if ch == nil {
 		return nil, nil
 	}
-	rosterC := make(chan []protocol.Peer, 1)
+	rosterC := make(chan presence.Cut, 1)
 	h.loops[ch.Home()].Post(func(l *Loop) {
-		var peers []protocol.Peer
+		var c presence.Cut
 		if p := ch.Part(l.index); p != nil {
-			l.roster(p).Each(func(id, meta string) {
-				peer := protocol.Peer{ID: id}
-				if meta != "" {
-					peer.Metadata = []byte(meta)
-				}
-				peers = append(peers, peer)
-			})
+			c = l.cut(p)
 		}
-		rosterC <- peers
+		rosterC <- c
 	})
 	select {
-	case peers := <-rosterC:
-		return peers, nil
+	case c := <-rosterC:
+		return listed(c), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// cut returns who is in the channel, at its home loop.
+func (l *Loop) cut(p *registry.Part) presence.Cut {
+	if r := l.roster(p); r != nil {
+		return r.Cut()
+	}
+	var lone presence.Roster
+	if len(p.Subs) == 1 {
+		m := l.sessions[p.Subs[0].Slot].member()
+		lone.Apply(presence.Change{Kind: presence.Join, ID: m.peer, Meta: m.meta})
+	}
+	return lone.Cut()
+}
+
+// listed returns the peers of a roster, on the goroutine of who asked for it.
+func listed(c presence.Cut) []protocol.Peer {
+	peers := make([]protocol.Peer, 0, c.Len())
+	c.Each(func(id, meta string) {
+		p := protocol.Peer{ID: id}
+		if meta != "" {
+			p.Metadata = []byte(meta)
+		}
+		peers = append(peers, p)
+	})
+	return peers
 }
 
 // Channels lists an app's channels with peers; see registry.Space.List.

@@ -140,7 +140,7 @@ func (w *world) checkRosters(name string) {
 	if home.Roster != nil {
 		replicas = registry.Loops(home.Roster.Replicas)
 	}
-	at := listed(w.loops[ch.Home()].roster(home))
+	at := peersOf(w.loops[ch.Home()].cut(home))
 	for peer := range at {
 		if !want[peer] {
 			w.fault("%s: %s is in the roster", name, peer)
@@ -156,7 +156,7 @@ func (w *world) checkRosters(name string) {
 		}
 		if p.Replica == nil {
 			w.fault("%s: loop %d is told and keeps no replica", name, i)
-		} else if got := listed(p.Replica); !maps.Equal(got, at) {
+		} else if got := peersOf(p.Replica.Cut()); !maps.Equal(got, at) {
 			w.fault("%s: loop %d has %v, home %v", name, i, got, at)
 		}
 	}
@@ -167,9 +167,10 @@ func (w *world) checkRosters(name string) {
 	}
 }
 
-func listed(l presence.Lister) map[string]string {
+// peersOf returns the peers of a roster with their metadata.
+func peersOf(c presence.Cut) map[string]string {
 	m := map[string]string{}
-	l.Each(func(id, meta string) { m[id] = meta })
+	c.Each(func(id, meta string) { m[id] = meta })
 	return m
 }
 

@@ -248,7 +248,7 @@ func (s *Session) joinAway(p *registry.Part, r *request) {
 		var roster *presence.Roster
 		if m.watches && !registry.Loops(q.Roster.Replicas).Has(from) {
 			q.Roster.Replicas |= 1 << from
-			roster = q.Roster.Roster()
+			roster = q.Roster.Cut().Replica()
 		}
 		s.loop.Post(func(l *Loop) { l.admitted(s, p, m.ref, roster, id, meta) })
 	})
@@ -284,20 +284,13 @@ func (l *Loop) dropReplica(p *registry.Part) {
 	})
 }
 
-// roster returns the loop's view of who is in the channel.
-func (l *Loop) roster(p *registry.Part) presence.Lister {
-	switch {
-	case p.Roster != nil:
-		return p.Roster
-	case p.Replica != nil:
-		return p.Replica
+// roster returns the loop's view of who is in the channel, nil if that is at
+// most the one subscriber there is.
+func (l *Loop) roster(p *registry.Part) *presence.Roster {
+	if p.Roster != nil {
+		return &p.Roster.Roster
 	}
-	var r presence.Roster
-	if len(p.Subs) == 1 {
-		m := l.sessions[p.Subs[0].Slot].member()
-		r.Apply(presence.Change{Kind: presence.Join, ID: m.peer, Meta: m.meta})
-	}
-	return &r
+	return p.Replica
 }
 
 // awaitSnapshot makes the session's snapshot of a channel due: not with the ack,
