@@ -1,14 +1,13 @@
 // One app: its usage and its keys.
-import { loadSession, read } from './api.js';
+import { APIError, loadSession, read } from './api.js';
 import { marks, usage } from './apps.js';
-import { APIError } from './api.js';
 import { badge, empty, h, name, table } from './dom.js';
 import { counted } from './format.js';
 import { createKey, revokeKey } from './keys.js';
 import { live } from './live.js';
 import { href } from './route.js';
 
-const COLUMNS = [['Key', 'wide'], ['Kind'], ['Channels'], ['Actions'], ['Origins'], ['State'], ['', 'end']];
+const COLUMNS = [['Key', 'key'], ['Kind', 'brief'], ['Channels', 'middle'], ['May'], ['Origins', 'wide'], ['State'], ['', 'end']];
 
 function row(key, writable, reload) {
   const revoke = writable && !key.revoked && h('button', {

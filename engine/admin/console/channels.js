@@ -1,6 +1,6 @@
 // Channels of an app, by occupancy and search, and one channel's roster.
 import { read } from './api.js';
-import { meter } from './chart.js';
+import { bar } from './chart.js';
 import { empty, field, h, json, name, plain, select, table } from './dom.js';
 import { counted, number } from './format.js';
 import { fault, live } from './live.js';
@@ -81,7 +81,7 @@ function showList(list, { app, search, after }, signal) {
       return [
         h('p', { class: 'count', role: 'status' }, `${counted(channels.length, 'channel')}${next || after ? ' on this page' : ''}`),
         h('section', { class: 'card' }, table('Occupied channels', [['Channel', 'wide'], ['Peers', 'number'], ['', 'gauge']], channels.map(({ channel, peers }) => [
-          h('a', { href: href('channel', { app, channel }) }, name(channel)), number(peers), meter(peers, most * 1.0001),
+          h('a', { href: href('channel', { app, channel }) }, name(channel)), number(peers), bar(peers / most),
         ]))),
         (next || after) && h('nav', { class: 'pages', 'aria-label': 'Pages' },
           after && h('a', { class: 'button', href: href('channels', { app, search }) }, 'First page'),

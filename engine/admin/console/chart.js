@@ -102,7 +102,7 @@ export class Chart {
       parts.push(s('line', { class: v === 0 ? 'base' : 'grid', x1: PAD.left, x2: right, y1: y(v), y2: y(v) }));
       parts.push(s('text', { x: PAD.left - 8, y: y(v) + 4, 'text-anchor': 'end' }, this.#format(v)));
     }
-    const marks = this.#size > 420 ? 5 : 2;
+    const marks = secs === 60 ? 4 : 5;
     for (let m = 0; m <= marks; m++) {
       const ago = Math.round(secs * (1 - m / marks));
       const anchor = m === 0 ? 'start' : m === marks ? 'end' : 'middle';
@@ -193,7 +193,11 @@ export class Chart {
 /** A bar that shows how much of a limit is used; a limit of 0 is none. Its text stands beside it, so it is mute. */
 export function meter(used, limit) {
   const share = limit > 0 ? Math.min(1, used / limit) : 0;
-  const kind = share >= 1 ? 'full' : share >= 0.8 ? 'high' : 'fine';
+  return bar(share, share >= 1 ? 'full' : share >= 0.8 ? 'high' : 'fine');
+}
+
+/** A bar as long as the share, from 0 to 1. */
+export function bar(share, kind = 'share') {
   return s('svg', { class: `meter ${kind}`, height: 6, 'aria-hidden': 'true' },
     s('rect', { class: 'track', width: '100%', height: 6, rx: 3 }),
     share > 0 && s('rect', { class: 'fill', width: `${Math.max(share * 100, 1)}%`, height: 6, rx: 3 }));

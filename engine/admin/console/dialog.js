@@ -64,12 +64,12 @@ export function toast(...content) {
 
 /** A button that copies text() and says so in its own label. */
 export function copyButton(text, label = 'Copy') {
-  const button = h('button', { type: 'button', class: 'copy' }, label);
+  // Its label tells the outcome; the toasts are out of reach behind a dialog.
+  const button = h('button', { type: 'button', class: 'copy', 'aria-live': 'polite' }, label);
   let timer;
   button.addEventListener('click', async () => {
     const done = await copy(text(), button);
     button.textContent = done ? 'Copied' : 'Select and copy';
-    if (done) toast('Copied.');
     clearTimeout(timer);
     timer = setTimeout(() => { button.textContent = label; }, 2_000);
   });

@@ -1,6 +1,6 @@
 // Recent disconnects, by reason.
 import { read } from './api.js';
-import { meter } from './chart.js';
+import { bar } from './chart.js';
 import { badge, empty, h, name, plain, select, table } from './dom.js';
 import { clock, number, span } from './format.js';
 import { live } from './live.js';
@@ -19,11 +19,11 @@ function totals(all) {
   const most = Math.max(...all.map((t) => t.count));
   return h('section', { class: 'card' }, h('h2', {}, 'Since the start'),
     h('ul', { class: 'tally' }, all.toSorted((a, b) => b.count - a.count).map((t) => h('li', {},
-      h('span', {}, reasonOf(t)), h('small', {}, WHO[t.by] ?? t.by), h('b', {}, number(t.count)), meter(t.count, most * 1.0001)))));
+      h('span', {}, reasonOf(t)), h('small', {}, WHO[t.by] ?? t.by), h('b', {}, number(t.count)), bar(t.count / most)))));
 }
 
 function recent(entries) {
-  return table('The last closes, newest first', [['When'], ['Reason', 'wide'], ['Closed'], ['App'], ['Peer', 'wide'], ['Address'], ['Open for']], entries.map((e) => [
+  return table('The last closes, newest first', [['When'], ['Reason', 'wide'], ['Closed', 'brief'], ['App', 'middle'], ['Peer', 'wide'], ['Address', 'address'], ['Open for', 'brief']], entries.map((e) => [
     clock(new Date(e.at)), reasonOf(e), WHO[e.by] ?? e.by,
     e.appId ? h('a', { href: href('app', { app: e.appId }) }, name(e.appId)) : '–',
     e.peerId ? h('a', { href: href('peer', { app: e.appId, peer: e.peerId }) }, name(e.peerId)) : '–',

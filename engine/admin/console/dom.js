@@ -29,7 +29,7 @@ export function setText(element, text) {
 
 // What a name can hide or bend: controls, format characters (bidi among them), separators and spaces but U+0020,
 // unassigned and private code points, fillers. A whole emoji may hold joiners; it is shown as it is.
-const UNSEEN = /(\p{RGI_Emoji})|([\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800--\x20])/gv;
+const UNSEEN = /(\p{RGI_Emoji})|([[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]--[\x20]])/gv;
 
 const codePoint = (c) => `U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
 
@@ -56,9 +56,10 @@ export function name(text, className = 'name') {
   return h('bdi', { class: className }, visible(String(text)));
 }
 
-/** A JSON value, indented. */
+/** A JSON value: on one line if it is short, else indented. */
 export function json(value) {
-  return code(JSON.stringify(value, null, 2));
+  const line = JSON.stringify(value);
+  return code(line.length <= 72 ? line : JSON.stringify(value, null, 2));
 }
 
 /** Text of a frame or a bag of metadata, its line ends and indents kept. */

@@ -36,7 +36,12 @@ export function span(secs) {
   return rest > 0 && first < 2 ? `${text} ${rest} ${next[0]}` : text;
 }
 
-export const bytes = (n) => (n < 1024 ? `${n} B` : n < 1 << 20 ? `${(n / 1024).toFixed(1)} KiB` : `${(n / (1 << 20)).toFixed(1)} MiB`);
+/** Bytes in the binary unit that leaves at most four digits. */
+export function bytes(n) {
+  if (n < 1024) return `${n} B`;
+  const power = Math.min(4, Math.floor(Math.log2(n) / 10));
+  return `${(n / 1024 ** power).toFixed(1)} ${['', 'KiB', 'MiB', 'GiB', 'TiB'][power]}`;
+}
 
 /** The clock time, with the day if it is not today. */
 export function clock(date, now = new Date()) {

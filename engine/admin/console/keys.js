@@ -4,6 +4,10 @@ import { busy, confirm, copyButton, open, toast } from './dialog.js';
 import { field, h, name, segmented } from './dom.js';
 
 const ACTIONS = ['publish', 'subscribe', 'presence', 'send'];
+const KINDS = {
+  secret: 'For a backend: it signs tokens and makes REST calls.',
+  publishable: 'For pages: it may be seen by anybody, and its peers have no name of their own.',
+};
 
 const lines = (area) => area.value.split('\n').map((l) => l.trim()).filter(Boolean);
 
@@ -21,7 +25,6 @@ function form(appId, close) {
   patterns.value = '**';
   const origins = h('textarea', { rows: 2, spellcheck: 'false', autocapitalize: 'off', class: 'mono', placeholder: 'https://example.com' });
   const originField = field('Origins of the pages that may use it', origins, 'One a line; empty: any page.');
-  originField.hidden = true;
   const boxes = ACTIONS.map((action) => {
     const box = h('input', { type: 'checkbox', value: action });
     box.checked = true;
@@ -39,12 +42,15 @@ function form(appId, close) {
       ...(kind === 'publishable' && lines(origins).length > 0 ? { allowedOrigins: lines(origins) } : {}),
     })));
   };
+  const about = h('p', { class: 'note' });
   const choose = (value) => {
     kind = value;
+    about.textContent = KINDS[kind];
     originField.hidden = kind !== 'publishable';
   };
+  choose(kind);
   return h('form', { onsubmit: submit },
-    segmented('Kind', [['secret', 'Secret, for a backend'], ['publishable', 'Publishable, for pages']], kind, choose),
+    segmented('Kind', [['secret', 'Secret'], ['publishable', 'Publishable']], kind, choose), about,
     field('Channel patterns', patterns, 'One a line. * stands for anything but a slash, ** for anything.'),
     h('fieldset', { class: 'checks' }, h('legend', {}, 'It may'), boxes.map((box) => h('label', {}, box, h('span', {}, box.value)))),
     originField, fault,
@@ -58,7 +64,7 @@ function shown({ keyId, secret }) {
     queueMicrotask(() => done.closest('dialog').setAttribute('data-stay', ''));
     return [
       h('div', { class: 'dialog-text' }, secret
-        ? 'It is shown this once and cannot be read again: neither here nor by anybody. Lost, it has to be replaced by a new key.'
+        ? 'It is shown this once. Afterwards it stands in the apps file alone.'
         : 'Pages connect with it as ?key=. It is no secret.'),
       part('Key', keyId), secret && part('Secret', secret),
       h('div', { class: 'buttons' }, done),

@@ -85,7 +85,7 @@ function alive() {
 onReach((error) => {
   if (error && !gone) {
     const retry = () => document.dispatchEvent(new Event('signalbox-retry'));
-    banner.replaceChildren(h('p', {}, h('b', {}, 'The server does not answer.'), ' What you see is the last that was known. Trying again on and on.'),
+    banner.replaceChildren(h('p', {}, h('b', {}, 'The server does not answer.'), ' What you see is the last that was known. It is asked again every second.'),
       h('button', { type: 'button', onclick: retry }, 'Try now'));
     light('stop', 'No answer');
   }

@@ -16,8 +16,8 @@ const CHARTS = [
     { format: compact, floor: 4, whole: true }],
   ['Fan-out a second', [{ name: 'deliveries', key: 'deliveries', kind: 2, area: true }, { name: 'writes', key: 'writes', kind: 3 },
     { name: 'publishes', key: 'publishes', kind: 1 }], { format: compact, floor: 4, whole: true }],
-  ['Latency, publish to written', [{ name: 'half within', key: 'flushP50', kind: 1 }, { name: '99 % within', key: 'flushP99', kind: 2 },
-    { name: '99 % of loop turns', key: 'turnP99', kind: 3 }], { format: seconds, floor: 0.000_1 }],
+  ['Latency, publish to written', [{ name: 'p50', key: 'flushP50', kind: 1 }, { name: 'p99', key: 'flushP99', kind: 2 },
+    { name: 'loop turn p99', key: 'turnP99', kind: 3 }], { format: seconds, floor: 0.000_1 }],
   ['Coming and going a second', [{ name: 'connects', key: 'connects', kind: 1, area: true }, { name: 'closes', key: 'closes', kind: 2 }],
     { format: compact, floor: 4, whole: true }],
   ['Event loops at work', [{ name: 'mean', key: 'busy', kind: 3, area: true }], { format: percent, floor: 0.04 }],
@@ -47,7 +47,7 @@ function showTiles(t, now) {
   t.channels.set(number(now.channels), `in ${now.apps === 1 ? 'one app' : `${number(now.apps)} apps`}`);
   t.in.set(rate(newest('framesIn')), `${compact(now.totals.framesIn)} since start`);
   t.out.set(rate(newest('deliveries')), writes ? `${compact(newest('deliveries') / writes)} a write` : `${compact(now.totals.deliveries)} since start`);
-  t.latency.set(flush === null ? '–' : seconds(flush), '99 % within, last second');
+  t.latency.set(flush === null ? '–' : seconds(flush), '99 % within');
   t.uptime.set(span((now.nowAt - now.startedAt) / 1000), `${now.loops} event loops`);
 }
 

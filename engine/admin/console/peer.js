@@ -6,7 +6,7 @@ import { bytes, clock, counted, number } from './format.js';
 import { live } from './live.js';
 import { href } from './route.js';
 
-const COLUMNS = [['Address'], ['Open since'], ['Token ends'], ['Key', 'wide'], ['Subscriptions', 'wide'], ['Waiting', 'number'], ['Id in logs']];
+const COLUMNS = [['Address', 'address'], ['Open since'], ['Token ends'], ['Key', 'wide'], ['Subscriptions', 'wide'], ['Waiting', 'number'], ['Id in logs']];
 
 function row(app, socket) {
   const { address, openedAt, expiresAt, keyId, subscriptions, channels, queuedBytes, conn } = socket;

@@ -25,7 +25,7 @@ class Peer {
   #preset = 'publish';
   #state = h('p', { class: 'state' }, h('i', { 'aria-hidden': 'true' }), h('span', {}));
   #log = h('ol', { class: 'frames', role: 'log', tabindex: 0 });
-  #frame = h('textarea', { class: 'mono', rows: 4, spellcheck: 'false', autocapitalize: 'off' });
+  #frame = h('textarea', { class: 'mono', rows: 8, spellcheck: 'false', autocapitalize: 'off' });
   #fault = h('p', { class: 'fault', role: 'alert' });
   #switch = h('button', { type: 'button' }, 'Connect');
   #send = h('button', { type: 'submit', class: 'primary', disabled: true }, 'Send frame');
