@@ -16,6 +16,13 @@ func TestContractBacklog(t *testing.T) {
 		{"a reader that stops", nil, checkSlowReader},
 		{"a reader that stops with direct messages", nil, checkSlowDirect},
 	})
+	t.Run("total", func(t *testing.T) {
+		total := func(cfg *engine.Config) {
+			withoutRates(cfg)
+			cfg.Limits.MaxBacklog, cfg.Limits.MaxBacklogTotal = 1<<30, 1<<20
+		}
+		runChecks(t, total, []check{{"the slowest is closed", nil, checkSlowestReader}})
+	})
 	t.Run("small", func(t *testing.T) {
 		tiny := func(cfg *engine.Config) { withoutRates(cfg); cfg.Limits.MaxBacklog = 1 }
 		runChecks(t, tiny, []check{
@@ -73,6 +80,34 @@ func checkSlowReader(t *testing.T, w *world) {
 		one()
 	}
 	healthy.fence()
+	alice.fence()
+}
+
+// checkSlowestReader has one reader stop with all messages and one with every fourth.
+func checkSlowestReader(t *testing.T, w *world) {
+	worst := w.sluggish(t).subscribe("all", "roster")
+	better, watcher := w.peer(t, "better"), w.watcher(t, "watcher")
+	if err := better.conn.SetReadBuffer(sluggishBuffer); err != nil {
+		t.Fatal(err)
+	}
+	better.subscribe("some")
+	watcher.join("roster")
+	alice := w.peer(t, "alice")
+	data, sent := jsonString(floodBytes), 0
+	for n := 1; len(watcher.untilPong()) == 0; n++ {
+		if alice.publish("all", data); n%4 == 0 {
+			alice.publish("some", data)
+			sent++
+		}
+		if n == floodMessages {
+			t.Fatal("the slowest peer is still there")
+		}
+	}
+	expectBacklogClose(t, worst)
+	for range sent {
+		better.recv("message")
+	}
+	better.fence()
 	alice.fence()
 }
 

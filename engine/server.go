@@ -99,6 +99,7 @@ func (s *Server) openAddresses() (err error) {
 		Loops:            s.cfg.Loops,
 		HandshakeTimeout: s.cfg.Limits.HandshakeTimeout,
 		MaxUnread:        maxUnread + s.cfg.Limits.MaxMessageSize,
+		MaxLinger:        s.cfg.Limits.MaxBacklogTotal,
 		Gate:             s.gate,
 		Sidecar:          func(c net.Conn, read []byte) { s.sidecar.Handoff(c, read) },
 		Logger:           s.log,

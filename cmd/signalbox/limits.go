@@ -21,6 +21,7 @@ type limitFlags struct {
 	PingInterval     time.Duration `group:"limits" placeholder:"D" default:"${pingInterval}" help:"Time between WebSocket pings; a client silent for two is closed (default: ${default})."`
 	HandshakeTimeout time.Duration `group:"limits" placeholder:"D" default:"${handshakeTimeout}" help:"Time a handshake may take (default: ${default})."`
 	MaxBacklog       int           `group:"limits" placeholder:"BYTES" default:"${maxBacklog}" help:"Bytes queued for a slow reader before it is closed (default: ${default})."`
+	MaxBacklogTotal  memorySize    `group:"limits" placeholder:"BYTES" default:"25%" help:"What may be queued for all slow readers; beyond it those with the most are closed: bytes, a number with KiB, MiB or GiB, a percentage of the memory limit in force, or 0 for no limit (default: ${default})."`
 }
 
 // presenceFlags time the presence frames.

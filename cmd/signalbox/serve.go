@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"signalbox/engine"
@@ -110,6 +111,7 @@ func (c *serveCmd) config(logger *slog.Logger) engine.Config {
 	config.DrainTimeout = c.DrainTimeout
 	config.Refuse = engine.Refuse(c.Refuse)
 	config.Limits = c.limits(c.presenceFlags)
+	config.Limits.MaxBacklogTotal = c.MaxBacklogTotal.of(readHost("/").budget(debug.SetMemoryLimit(-1)))
 	config.Logger = logger
 
 	if c.Dev {

@@ -134,6 +134,15 @@ func (h *host) totalMemory() int64 {
 	return min(h.memTotal, h.group.memory)
 }
 
+// budget is the memory this process is to keep to, given the collector's limit; unlimited if that is none and what
+// there is cannot be told.
+func (h *host) budget(limit int64) int64 {
+	if total := h.totalMemory(); total != unknown {
+		return min(limit, total)
+	}
+	return limit
+}
+
 // apply sets the collector of this process.
 func (f *memoryFlags) apply(logger *slog.Logger) error {
 	c, err := f.collector(readHost("/").totalMemory(), os.Getenv)

@@ -60,6 +60,26 @@ func TestCollector(t *testing.T) {
 	}
 }
 
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		limit, total, group, want int64
+	}{
+		"a limit":               {500, 1000, unlimited, 500},
+		"no limit":              {unlimited, 1000, unlimited, 1000},
+		"no limit, in a cgroup": {unlimited, 1000, 700, 700},
+		"a limit above all":     {2000, 1000, 700, 700},
+		"nothing known":         {unlimited, unknown, unlimited, unlimited},
+		"a limit alone known":   {500, unknown, unlimited, 500},
+	} {
+		h := host{memTotal: c.total}
+		h.group.memory = c.group
+		if got := h.budget(c.limit); got != c.want {
+			t.Errorf("%s: got %d, want %d", name, got, c.want)
+		}
+	}
+}
+
 // TestServeSetsCollector starts servers with a flag, a variable and neither, and reads what they say.
 func TestServeSetsCollector(t *testing.T) {
 	t.Parallel()

@@ -156,6 +156,9 @@ func (c *Conn) Write(b []byte) {
 
 // fail has the connection closed when the loop is back from what it does.
 func (c *Conn) fail() {
+	if c.broken {
+		return
+	}
 	c.broken = true
 	c.loop.broken = append(c.loop.broken, c)
 	if len(c.loop.broken) == 1 {
@@ -180,6 +183,12 @@ func (c *Conn) Finish() {
 	c.state, c.recv = stateLinger, nil
 	c.loop.lingering = append(c.loop.lingering, deadline{c, time.Now().Add(lingerTime)})
 	c.shutdownIfSent()
+	l, queued := c.loop, int64(c.Queued())
+	if l.cfg.MaxLinger > 0 && queued > 0 && l.lingers > l.cfg.MaxLinger/int64(l.cfg.Loops) {
+		c.fail() // there is no room to wait for one more client
+		return
+	}
+	l.lingers += queued
 }
 
 // shutdownIfSent shuts the write side of a lingering connection.

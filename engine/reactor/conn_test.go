@@ -114,6 +114,46 @@ func TestLingerEnds(t *testing.T) {
 	})
 }
 
+// TestLingerIsBounded has clients that do not read leave more queued than may be
+// kept for them: those that come too late are cut off at once.
+func TestLingerIsBounded(t *testing.T) {
+	const queued = 16 << 20
+	w := run(t, Config{MaxLinger: 2 * queued})
+	var conns []*Conn
+	for range 4 {
+		_, p := w.open()
+		w.loops[0].do(t, func() {
+			p.conn.Write(make([]byte, queued))
+			p.conn.Finish()
+		})
+		conns = append(conns, p.conn)
+	}
+	w.loops[0].do(t, func() {
+		l := w.Reactor.loops[0]
+		l.closeBroken()
+		n, kept := 0, int64(0)
+		for _, c := range conns {
+			if c.state == stateLinger {
+				n++
+				kept += int64(c.Queued())
+			}
+		}
+		if n == 0 || n == len(conns) || kept > l.cfg.MaxLinger+queued {
+			t.Errorf("%d connections linger with %d bytes", n, kept)
+		}
+		if l.sweep(time.Now()); l.lingers > kept {
+			t.Errorf("got %d bytes after a sweep, want at most %d", l.lingers, kept)
+		}
+	})
+	w.expectNone()
+	w.loops[0].do(t, func() {
+		l := w.Reactor.loops[0]
+		if l.sweep(time.Now()); l.lingers != 0 {
+			t.Errorf("%d bytes are counted of none", l.lingers)
+		}
+	})
+}
+
 func TestSettle(t *testing.T) {
 	w := run(t, Config{})
 	c, _ := w.open()

@@ -25,5 +25,6 @@
 // handshake timeout. Connections beyond what the descriptors allow, less a
 // reserve, are refused, because gnet ends when accept finds none left. Those
 // that net/http has, the sidecar's and those of listeners given to Share, count
-// with the loops' own.
+// with the loops' own. A connection that is to end is cut off when too much is
+// queued on those that linger already.
 package reactor

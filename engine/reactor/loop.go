@@ -24,6 +24,7 @@ type loop struct {
 	// Loop-owned. Both queues are in the order of their deadlines.
 	heads     []deadline // connections that have not sent their request head
 	lingering []deadline // connections that are to end
+	lingers   int64      // bytes queued on those, as of their Finish or the last sweep
 	broken    []*Conn    // a write failed; to be closed
 
 	handshaker *handshaker
@@ -90,6 +91,7 @@ func (l *loop) sweep(now time.Time) {
 		l.heads = nil
 	}
 	kept := l.lingering[:0]
+	l.lingers = 0
 	for _, d := range l.lingering {
 		switch c := d.c; {
 		case c.state == stateClosed:
@@ -97,6 +99,7 @@ func (l *loop) sweep(now time.Time) {
 			c.abort()
 		default:
 			c.shutdownIfSent()
+			l.lingers += int64(c.Queued())
 			kept = append(kept, d)
 		}
 	}

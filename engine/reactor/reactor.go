@@ -55,7 +55,8 @@ type Config struct {
 	Loops            int
 	AnyPath          bool // upgrade on any path, not only /v1
 	HandshakeTimeout time.Duration
-	MaxUnread        int // bytes of input kept for a Receiver that is not ready
+	MaxUnread        int   // bytes of input kept for a Receiver that is not ready
+	MaxLinger        int64 // bytes queued on ending connections before further ones are cut off; 0: no limit
 	Gate             Gate
 	// Sidecar takes connections whose first request is no upgrade, with the
 	// bytes already read. It must not block. nil answers 404.

@@ -186,7 +186,8 @@ func (s *Session) advance() {
 	b := s.busy.stream
 	for s.open && !s.lost && s.conn.Queued() == 0 {
 		if part := b.nextPart(s.loop); part != nil {
-			s.conn.Write(part) // a snapshot does not count against the backlog
+			s.conn.Write(part) // a snapshot does not count against the session's backlog
+			s.weigh()
 			if b.snapshot.More() {
 				return // leave the loop to others
 			}

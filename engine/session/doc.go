@@ -26,6 +26,15 @@
 // subscribers when the window is over, or earlier, before the first message
 // whose sender is among those still untold.
 //
+// # Slow readers
+//
+// What a client does not read waits in user space, up to Limits.MaxBacklog; a
+// long snapshot goes in parts and only the part on its way counts. Each loop
+// lists its sessions for which anything waits and adds what that is, in steps,
+// to the hub's total. When that is beyond Limits.MaxBacklogTotal, the loops weigh
+// their lists anew and the one with the slowest reader closes it, until the total
+// is within the limit.
+//
 // # Ownership
 //
 // Hub may be used from any goroutine. A Loop and its Sessions belong to one

@@ -59,6 +59,7 @@ func testLimits() Limits {
 		MaxSubscriptions: 20,
 		PingInterval:     time.Hour,
 		MaxBacklog:       1,
+		MaxBacklogTotal:  30_000,
 		PresenceWindow:   50 * time.Millisecond,
 		SnapshotDelay:    5 * time.Millisecond,
 	}

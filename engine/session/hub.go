@@ -23,6 +23,7 @@ type Limits struct {
 	PingInterval     time.Duration // ± 10 %; no answer for two closes
 	HandshakeTimeout time.Duration // from accept to the end of the request head
 	MaxBacklog       int           // bytes queued for a slow reader
+	MaxBacklogTotal  int64         // bytes queued for all of them; 0: no limit
 	PresenceWindow   time.Duration // the longest that deltas are gathered
 	SnapshotDelay    time.Duration // between a subscribe's ack and its snapshot
 }
@@ -65,9 +66,12 @@ type Hub struct {
 	bus    cluster.Bus
 	log    *slog.Logger
 	start  time.Time
+	step   int64 // how far a loop's sum may be from what backlog has of it, bytes
 
 	// Any goroutine (atomic).
-	keys atomic.Pointer[auth.Set]
+	keys      atomic.Pointer[auth.Set]
+	backlog   atomic.Int64 // bytes queued for slow readers, of all loops
+	relieving atomic.Bool  // the slowest readers are being closed
 
 	mu sync.RWMutex
 	// Guarded by mu.
@@ -82,6 +86,7 @@ func NewHub(cfg Config) *Hub {
 		bus:    cfg.Bus,
 		log:    cfg.Logger,
 		start:  time.Now(),
+		step:   cfg.Limits.tellStep(cfg.Loops),
 		apps:   map[string]*App{},
 	}
 	for i := range cfg.Loops {

@@ -32,6 +32,31 @@ func (w *world) checkLoop(l *simLoop) {
 		w.fault("loop %d: %d closed sessions after the turn", l.index, len(l.gone))
 	}
 	w.checkParts(l, parts)
+	w.checkSlow(l)
+}
+
+// checkSlow holds the loop's list of slow readers against its sessions.
+func (w *world) checkSlow(l *simLoop) {
+	sum, listed := 0, 0
+	for _, s := range l.sessions {
+		if s == nil || s.under().weight == 0 {
+			continue
+		}
+		listed++
+		sum += s.busy.weight
+		if p := s.busy.place; l.slow.list[p] != s || s.busy.weight > l.slow.list[max(p-1, 0)/2].busy.weight {
+			w.fault("loop %d: slot %d is not at %d of the slow readers", l.index, s.slot, p)
+		}
+		if !s.open {
+			w.fault("loop %d: slot %d is closed and a slow reader", l.index, s.slot)
+		}
+	}
+	if listed != len(l.slow.list) || int64(sum) != l.slow.sum {
+		w.fault("loop %d: %d slow readers with %d bytes, listed %d with %d", l.index, listed, sum, len(l.slow.list), l.slow.sum)
+	}
+	if listed > 0 && int64(l.slow.list[0].busy.weight) != l.slow.most.Load() {
+		w.fault("loop %d: the slowest reader is not told", l.index)
+	}
 }
 
 // checkSubs holds a session's subscriptions against the parts and groups they
@@ -199,7 +224,7 @@ func (w *world) checkEmpty() {
 		}
 	}
 	for _, l := range w.loops {
-		left := l.open + l.dirty.len() + l.dirtyDeltas.len() + len(l.untold) + len(l.inbox.tasks) + len(l.timers.queue) - 1 // the sweep
+		left := l.open + len(l.slow.list) + l.dirty.len() + l.dirtyDeltas.len() + len(l.untold) + len(l.inbox.tasks) + len(l.timers.queue) - 1 // the sweep
 		for _, wild := range l.wild {
 			for _, name := range w.names {
 				wild.Match(name, func(*registry.Group) { left++ })

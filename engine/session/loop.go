@@ -47,8 +47,9 @@ type Loop struct {
 	gathered    int        // frames put in order one by one in this flush
 	corked      []*Session // sessions with bytes in their cork
 	gone        []*Session // closed sessions, to be taken out of everything
-	spare       []*busy    // for reuse
-	receiving   *Session   // whose input is being dealt with: it flushes its cork itself
+	slow        slowReaders
+	spare       []*busy  // for reuse
+	receiving   *Session // whose input is being dealt with: it flushes its cork itself
 	scanner     protocol.Scanner
 	text        []byte    // scratch: a server frame's payload
 	wire        []byte    // scratch: a whole frame on its way into a cork

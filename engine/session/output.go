@@ -15,9 +15,7 @@ func (s *Session) put(b []byte) {
 	u := s.begin()
 	if u.stream != nil {
 		u.stream.add(b)
-		if u.stream.size > l.hub.limits.backlog() {
-			s.close(protocol.ClosePolicy)
-		}
+		s.weigh()
 		return
 	}
 	u.cork = append(u.cork, b...)
@@ -48,6 +46,7 @@ func (s *Session) write(b []byte) {
 		return
 	}
 	s.send(b)
+	s.settle()
 }
 
 // flushCork writes what the cork holds.
@@ -72,9 +71,27 @@ func (s *Session) send(b []byte) {
 		return
 	}
 	s.conn.Write(b)
-	if s.open && s.conn.Queued() > s.loop.hub.limits.backlog() {
-		s.close(protocol.ClosePolicy)
+	if s.conn.Queued() > 0 || s.under().weight > 0 {
+		s.weigh()
 	}
+}
+
+// weigh looks how much waits for the client to read and closes the session if
+// that is too much. The caller settles.
+func (s *Session) weigh() {
+	if !s.open {
+		return
+	}
+	weight, most := s.conn.Queued(), s.loop.hub.limits.backlog()
+	if b := s.under().stream; b != nil {
+		weight += b.size
+		most += partSize // what the connection has may be part of a snapshot
+	}
+	if weight > most {
+		s.close(protocol.ClosePolicy)
+		return
+	}
+	s.loop.reckon(s, weight)
 }
 
 // uncork flushes every cork of the loop.

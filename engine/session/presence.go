@@ -302,6 +302,7 @@ func (s *Session) awaitSnapshot(u *subscription) {
 		return
 	case sub.Flags&registry.FlagAwait != 0:
 		s.under().stream.repeat(u.part)
+		s.weigh()
 		return
 	}
 	sub.Flags |= registry.FlagAwait

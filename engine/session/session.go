@@ -64,6 +64,8 @@ type busy struct {
 	stream  *backlog       // a long snapshot on its way; nil if none
 	joining *registry.Part // a subscribe under way to its home loop; nil if none
 	unread  []byte         // input left when the connection was lost while held
+	weight  int            // bytes that wait for a slow reader, as loop.slow has them
+	place   int            // in loop.slow.list, if there is weight
 }
 
 var idle busy // never written
@@ -99,7 +101,7 @@ const (
 // settle gives busy back if nothing is under way any more.
 func (s *Session) settle() {
 	b := s.busy
-	if b == nil || len(b.cork) > 0 || b.stream != nil || b.joining != nil || b.unread != nil {
+	if b == nil || len(b.cork) > 0 || b.stream != nil || b.joining != nil || b.unread != nil || b.weight > 0 {
 		return
 	}
 	s.busy = nil
@@ -294,6 +296,7 @@ func (s *Session) Overflow() { s.close(protocol.ClosePolicy) }
 
 func (s *Session) bye() {
 	s.open = false
+	s.loop.reckon(s, 0)
 	s.loop.gone = append(s.loop.gone, s)
 	s.loop.schedule()
 }

@@ -36,6 +36,7 @@ func (l *Loop) sweep() {
 			l.sessions[slot].tick()
 		}
 	}
+	l.weighSlow()
 	l.at(l.now+sweepEvery, (*Loop).sweep)
 }
 
