@@ -58,10 +58,10 @@ func (g *gate) Admit(loop int, c *reactor.Conn, r *reactor.Request, response []b
 func (g *gate) identify(r *reactor.Request, now time.Time) (*auth.Identity, error) {
 	token, _ := r.Param("token")
 	key, hasKey := r.Param("key")
-	if token != "" || !hasKey {
-		return g.hub.Keys().VerifyToken(token, now)
+	if len(token) > 0 || !hasKey {
+		return g.hub.Keys().VerifyTokenBytes(token, now)
 	}
-	return g.hub.Keys().VerifyKey(key, r.Origin)
+	return g.hub.Keys().VerifyKey(string(key), r.Origin)
 }
 
 // turnAway refuses a credential: with an HTTP status, or by an upgrade followed

@@ -25,10 +25,19 @@ var errHeader = errors.New("auth: unusable token header")
 // VerifyToken identifies the bearer of a JWT at the time now. The error is always a *Refusal; doc.go has the
 // order of the checks. A usual token costs no more than its identity; any other goes through the JWT library.
 func (s *Set) VerifyToken(token string, now time.Time) (*Identity, error) {
+	return verifyToken(s, token, now)
+}
+
+// VerifyTokenBytes is VerifyToken for bytes, borrowed until it returns.
+func (s *Set) VerifyTokenBytes(token []byte, now time.Time) (*Identity, error) {
+	return verifyToken(s, token, now)
+}
+
+func verifyToken[T string | []byte](s *Set, token T, now time.Time) (*Identity, error) {
 	u := usualTokens.Get().(*usualToken)
 	defer usualTokens.Put(u)
-	if !u.read(token) {
-		return s.verifyByLibrary(token, now)
+	if len(token) > MaxTokenLen || !u.read(append(u.text[:0], token...)) {
+		return s.verifyByLibrary(string(token), now)
 	}
 	k, refusal := s.verifyUsual(u)
 	if refusal != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"strings"
 	"sync"
 	"unicode/utf8"
 )
@@ -35,18 +34,15 @@ var segmentEncoding = base64.RawURLEncoding.Strict()
 // signatureLen is the length of an HMAC-SHA256 in base64url.
 const signatureLen = (sha256.Size*8 + 5) / 6
 
-// read takes token apart and reports whether it is a usual one. Nothing is verified yet.
-func (u *usualToken) read(token string) bool {
-	if len(token) > MaxTokenLen {
+// read takes a token apart, of which text is now its own copy, and reports whether it is a usual one. Nothing is
+// verified yet.
+func (u *usualToken) read(text []byte) bool {
+	u.text, u.data = text, u.data[:0]
+	claimsAt := bytes.IndexByte(text, '.') + 1
+	signatureAt := len(text) - signatureLen
+	if claimsAt == 0 || signatureAt <= claimsAt || text[signatureAt-1] != '.' {
 		return false
 	}
-	claimsAt := strings.IndexByte(token, '.') + 1
-	signatureAt := len(token) - signatureLen
-	if claimsAt == 0 || signatureAt <= claimsAt || token[signatureAt-1] != '.' {
-		return false
-	}
-	u.text = append(u.text[:0], token...)
-	u.data = u.data[:0]
 	u.signed = u.text[:signatureAt-1]
 
 	header, ok := u.decode(u.text[:claimsAt-1])

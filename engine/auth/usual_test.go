@@ -203,6 +203,10 @@ func TestVerifyTokenAllocations(t *testing.T) {
 			if got := testing.AllocsPerRun(1000, func() { _, _ = set.VerifyToken(c.token, testNow) }); got > c.want {
 				t.Errorf("got %v allocations, want %v", got, c.want)
 			}
+			token := []byte(c.token)
+			if got := testing.AllocsPerRun(1000, func() { _, _ = set.VerifyTokenBytes(token, testNow) }); got > c.want {
+				t.Errorf("bytes: got %v allocations, want %v", got, c.want)
+			}
 		})
 	}
 }

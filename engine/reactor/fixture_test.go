@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"log/slog"
 	"net"
@@ -91,6 +92,7 @@ type tap struct {
 }
 
 func newTap(c *Conn, r Request) *tap {
+	r.Target = bytes.Clone(r.Target)
 	return &tap{conn: c, request: r, overflowC: make(chan struct{}, 64), closedC: make(chan []byte, 1)}
 }
 

@@ -94,7 +94,7 @@ func TestEnroll(t *testing.T) {
 		c.send(stream[cut:])
 		c.expectSwitch()
 		c.expect("frames")
-		if got := await(t, w.gate.tapC, "not admitted").request.Target; got != fmt.Sprintf("/v1?token=%d", i) {
+		if got := await(t, w.gate.tapC, "not admitted").request.Target; string(got) != fmt.Sprintf("/v1?token=%d", i) {
 			t.Errorf("got target %q", got)
 		}
 	}

@@ -51,7 +51,7 @@ func FuzzHandshake(f *testing.F) {
 			return
 		}
 		request := expectAllowed(t, head)
-		if _, query, _ := strings.Cut(h.request.Target, "?"); query != request.URL.RawQuery {
+		if _, query, _ := strings.Cut(string(h.request.Target), "?"); query != request.URL.RawQuery {
 			t.Fatalf("got query %q, want %q", query, request.URL.RawQuery)
 		}
 		if want := request.Header["Origin"]; h.request.Origin != "" && (len(want) == 0 || h.request.Origin != want[len(want)-1]) {

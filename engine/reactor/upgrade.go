@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/gobwas/ws"
 	"github.com/goccy/go-json"
@@ -17,7 +16,7 @@ import (
 
 // Request is what a Gate may know of an upgrade request.
 type Request struct {
-	Target string // as in the request line
+	Target []byte // as in the request line; borrowed until Admit returns
 	Origin string // the Origin header, "" without one
 	Addr   netip.Addr
 }
@@ -26,21 +25,22 @@ type Request struct {
 const maxPlain = 64
 
 // Param returns the first value of a parameter of the target's query, and
-// whether there is one. As net/url has it, what is malformed is left out.
-func (r *Request) Param(name string) (value string, ok bool) {
-	_, query, _ := strings.Cut(r.Target, "?")
-	if strings.Count(query, "&") >= maxPlain || strings.ContainsAny(query, "%+;") {
-		values, _ := url.ParseQuery(query)
-		return values.Get(name), values.Has(name)
+// whether there is one. As net/url has it, what is malformed is left out. The
+// value may be a part of the target.
+func (r *Request) Param(name string) (value []byte, ok bool) {
+	_, query, _ := bytes.Cut(r.Target, []byte("?"))
+	if bytes.Count(query, []byte("&")) >= maxPlain || bytes.ContainsAny(query, "%+;") {
+		values, _ := url.ParseQuery(string(query))
+		return []byte(values.Get(name)), values.Has(name)
 	}
-	for query != "" {
-		var pair string
-		pair, query, _ = strings.Cut(query, "&")
-		if key, value, _ := strings.Cut(pair, "="); key == name {
+	for len(query) > 0 {
+		var pair []byte
+		pair, query, _ = bytes.Cut(query, []byte("&"))
+		if key, value, _ := bytes.Cut(pair, []byte("=")); string(key) == name {
 			return value, true
 		}
 	}
-	return "", false
+	return nil, false
 }
 
 // HTTPError answers a request that does not become a WebSocket.
@@ -114,6 +114,7 @@ type handshaker struct {
 	upgrader ws.Upgrader
 	request  Request
 	head     []byte // what the upgrader has not read yet
+	target   []byte // the memory of the request's
 	answer   []byte
 }
 
@@ -123,7 +124,8 @@ const answerRoom = 1 << 10
 func newHandshaker() *handshaker {
 	h := &handshaker{answer: make([]byte, 0, answerRoom)}
 	h.upgrader.OnRequest = func(uri []byte) error {
-		h.request.Target = string(uri)
+		h.target = append(h.target[:0], uri...)
+		h.request.Target = h.target
 		return nil
 	}
 	h.upgrader.OnHeader = func(key, value []byte) error {
