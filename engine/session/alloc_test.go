@@ -77,6 +77,29 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// TestConnectAllocations pins what a connection with a subscription of its own
+// allocates: the session, its peer, the channel and its name, the lists of one in
+// session and channel, and the snapshot's task; the rest is the registry's
+// tables, which come and go with their only entry here.
+func TestConnectAllocations(t *testing.T) {
+	a := newAudience(t, 0)
+	id := identify(t, a.loop.hub.Keys(), "q", "", []string{"subscribe", "presence"}, 86400)
+	frame := clientFrame(1, []byte(`{"type":"subscribe","channel":"own","requestId":"r"}`))
+	scratch, head := make([]byte, len(frame)), make([]byte, 0, 1<<10)
+	w := &wire{deaf: true}
+	got := testing.AllocsPerRun(100, func() {
+		w.session = a.loop.Open(w, id, head)
+		copy(scratch, frame)
+		a.loop.Begin()
+		w.session.Receive(scratch)
+		w.session.Closed(nil)
+		a.turn()
+	})
+	if most := 12.; got > most {
+		t.Errorf("got %v allocations, want at most %v", got, most)
+	}
+}
+
 func BenchmarkPublish(b *testing.B) {
 	for _, n := range []int{1, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
