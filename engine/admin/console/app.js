@@ -9,18 +9,24 @@ import { href } from './route.js';
 
 const COLUMNS = [['Key', 'key'], ['Kind', 'brief'], ['Channels', 'middle'], ['May'], ['Origins', 'wide'], ['State'], ['', 'end']];
 
+// null allows any origin, an empty list none.
+function origins({ kind, allowedOrigins: list }) {
+  if (kind === 'secret') return '–';
+  if (!list) return 'any';
+  return list.length > 0 ? h('ul', { class: 'words' }, list.map((o) => h('li', {}, name(o)))) : 'none';
+}
+
 function row(key, writable, reload) {
   const revoke = writable && !key.revoked && h('button', {
     type: 'button', class: 'danger small', 'data-focus': `revoke ${key.keyId}`, 'aria-label': `Revoke ${key.keyId}`,
     onclick: async () => { if (await revokeKey(key)) reload(); },
   }, 'Revoke');
-  const secret = key.kind === 'secret';
   return [
     name(key.keyId, 'name mono'),
-    secret ? 'secret' : 'publishable',
+    key.kind,
     h('ul', { class: 'words' }, key.channelPatterns.map((p) => h('li', {}, name(p, 'name mono')))),
     key.actions.join(' '),
-    secret ? '–' : key.allowedOrigins.length > 0 ? h('ul', { class: 'words' }, key.allowedOrigins.map((o) => h('li', {}, name(o)))) : 'any',
+    origins(key),
     key.revoked ? badge('revoked', 'bad') : badge('active', 'good'),
     revoke || '',
   ];

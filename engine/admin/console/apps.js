@@ -27,7 +27,7 @@ export function usage({ usage: used, plan }) {
 /** What is out of the ordinary about an app. */
 export const marks = (app) => [
   app.suspended && badge('suspended', 'bad'),
-  !app.listed && badge('no longer in the file', 'warn'),
+  app.listed === false && badge('no longer in the file', 'warn'),
 ];
 
 function card(app) {

@@ -13,7 +13,10 @@ const WARN = new Set([4001, 4002, 4003, 4012, 4020]);
 
 const kind = (code) => (BAD.has(code) ? 'bad' : WARN.has(code) ? 'warn' : 'good');
 const id = ({ code, by }) => `${code} ${by}`;
-const reasonOf = (entry) => [badge(String(entry.code), kind(entry.code)), ' ', name(entry.reason || 'no reason given')];
+
+// The protocol's text for 1001 is about the server; from a client it is a page that was left.
+const text = ({ code, by, reason }) => (code === 1001 && by === 'client' ? 'page left' : reason || 'no reason given');
+const reasonOf = (entry) => [badge(String(entry.code), kind(entry.code)), ' ', name(text(entry))];
 
 function totals(all) {
   const most = Math.max(...all.map((t) => t.count));
@@ -23,7 +26,7 @@ function totals(all) {
 }
 
 function recent(entries) {
-  return table('The last closes, newest first', [['When'], ['Reason', 'wide'], ['Closed', 'brief'], ['App', 'middle'], ['Peer', 'wide'], ['Address', 'address'], ['Open for', 'brief']], entries.map((e) => [
+  return table('The last closes, newest first', [['When'], ['Reason', 'reason'], ['Closed', 'brief'], ['App', 'middle'], ['Peer', 'wide'], ['Address', 'address'], ['Open for', 'brief']], entries.map((e) => [
     clock(new Date(e.at)), reasonOf(e), WHO[e.by] ?? e.by,
     e.appId ? h('a', { href: href('app', { app: e.appId }) }, name(e.appId)) : '–',
     e.peerId ? h('a', { href: href('peer', { app: e.appId, peer: e.peerId }) }, name(e.peerId)) : '–',
@@ -33,10 +36,10 @@ function recent(entries) {
 
 // The filter stays while the rows change under it; its options change only when there is another reason.
 function updateFilter(control, all) {
-  const options = [['', 'all reasons'], ...all.map((t) => [id(t), `${t.code} ${t.reason} (${WHO[t.by] ?? t.by})`])];
+  const options = [['', 'all reasons'], ...all.map((t) => [id(t), `${t.code} ${text(t)} (${WHO[t.by] ?? t.by})`])];
   if ([...control.options].map((o) => o.value).join() === options.map(([v]) => v).join()) return;
   const value = control.value;
-  control.replaceChildren(...options.map(([v, text]) => h('option', { value: v }, plain(text))));
+  control.replaceChildren(...options.map(([v, label]) => h('option', { value: v }, plain(label))));
   control.value = options.some(([v]) => v === value) ? value : '';
 }
 

@@ -62,9 +62,11 @@ export function json(value) {
   return code(line.length <= 72 ? line : JSON.stringify(value, null, 2));
 }
 
-/** Text of a frame or a bag of metadata, its line ends and indents kept. */
+/** Text of a frame or a bag of metadata, its line ends and indents kept; what is long scrolls, by key as well. */
 export function code(text) {
-  return h('pre', { class: 'code', dir: 'ltr', tabindex: text.length > 400 ? 0 : null }, visible(text, '\n\t'));
+  const long = text.length > 400 || text.split('\n').length > 8;
+  const scroll = long ? { class: 'code long', tabindex: 0, role: 'group', 'aria-label': 'Long text, scrolls' } : { class: 'code' };
+  return h('pre', { ...scroll, dir: 'ltr' }, visible(text, '\n\t'));
 }
 
 /** A badge; kind is good, warn, bad or nothing. */
