@@ -17,6 +17,9 @@ type Grant struct {
 	claims []protocol.Glob
 }
 
+// Key returns the key that the grant is part of.
+func (g *Grant) Key() *Key { return g.key }
+
 // maxOverlapWork bounds the comparison of a channels claim with the key's patterns, in pairs of bytes: a few
 // milliseconds. Usual tokens take some hundreds. What is left undecided is kept, which grants nothing: a channel
 // must match the key in any case.

@@ -73,8 +73,8 @@ func TestBucketAgainstOracle(t *testing.T) {
 }
 
 func TestBucketSize(t *testing.T) {
-	if got := unsafe.Sizeof(Bucket{}); got > 16 {
-		t.Errorf("size = %d bytes, want at most 16: each connection has one", got)
+	if got := unsafe.Sizeof(Bucket{}); got > 8 {
+		t.Errorf("size = %d bytes, want at most 8: each connection has one", got)
 	}
 	var b Bucket
 	if got := testing.AllocsPerRun(100, func() { b.Take(1, 100, 200) }); got != 0 {

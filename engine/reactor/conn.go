@@ -26,7 +26,7 @@ type Conn struct {
 	gc      gnet.Conn
 	loop    *loop
 	recv    Receiver // while stateOpen
-	unread  []byte   // input not dealt with yet; nil if none
+	rest    *[]byte  // input not dealt with yet; nil if none, as while idle
 	scanned int32    // bytes of an incomplete request head that were searched for its end
 	fd      int32
 	state   state
@@ -71,8 +71,8 @@ func (c *Conn) feed(buf []byte) gnet.Action {
 	}
 	// What is about to be dealt with is no longer unread, should a write in the
 	// midst of it fail and call closed.
-	held := c.unread
-	c.unread = nil
+	held := c.unread()
+	c.rest = nil
 	own := len(held) > 0
 	if own {
 		held = append(held, buf...)
@@ -82,7 +82,7 @@ func (c *Conn) feed(buf []byte) gnet.Action {
 	if c.state == stateHead || c.state == stateOpen {
 		c.keep(buf, n, own)
 	}
-	if c.state == stateOpen && len(c.unread) > c.loop.cfg.MaxUnread {
+	if c.state == stateOpen && len(c.unread()) > c.loop.cfg.MaxUnread {
 		c.recv.Overflow()
 	}
 	return action
@@ -98,13 +98,23 @@ const smallRest = 256
 func (c *Conn) keep(buf []byte, n int, own bool) {
 	switch rest := buf[n:]; {
 	case len(rest) == 0:
-		c.unread = nil
+		c.rest = nil
 	case !own || n > 0 && len(rest) <= max(n, smallRest):
-		c.unread = bytes.Clone(rest)
+		c.setUnread(bytes.Clone(rest))
 	default:
-		c.unread = rest
+		c.setUnread(rest)
 	}
 }
+
+// unread returns the input not dealt with yet.
+func (c *Conn) unread() []byte {
+	if c.rest == nil {
+		return nil
+	}
+	return *c.rest
+}
+
+func (c *Conn) setUnread(b []byte) { c.rest = &b }
 
 // consume hands input to whom it is for and returns how much is dealt with.
 func (c *Conn) consume(buf []byte) (n int, action gnet.Action) {
@@ -121,11 +131,11 @@ func (c *Conn) consume(buf []byte) (n int, action gnet.Action) {
 
 // Resume hands over the input that has come while the Receiver was not ready.
 func (c *Conn) Resume() {
-	if c.state != stateOpen || len(c.unread) == 0 {
+	if c.state != stateOpen || c.rest == nil {
 		return
 	}
-	buf := c.unread
-	c.unread = nil
+	buf := *c.rest
+	c.rest = nil
 	if n := c.recv.Receive(buf); c.state == stateOpen {
 		c.keep(buf, n, true)
 	}
@@ -212,8 +222,8 @@ func (c *Conn) closed() {
 		return
 	}
 	c.loop.conns.Add(-1)
-	recv, unread := c.recv, c.unread
-	c.state, c.recv, c.unread = stateClosed, nil, nil
+	recv, unread := c.recv, c.unread()
+	c.state, c.recv, c.rest = stateClosed, nil, nil
 	if recv != nil {
 		recv.Closed(unread)
 	}

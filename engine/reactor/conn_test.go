@@ -245,13 +245,13 @@ func TestNotReady(t *testing.T) {
 	}
 	p.busy, p.piece = false, 7
 	var got strings.Builder
-	for len(c.unread) > 0 {
+	for len(c.unread()) > 0 {
 		if p.busy {
 			p.busy = false
 		}
 		c.Resume()
 		got.WriteString(f.sent(t))
-		if len(c.unread) == 500 { // more comes in the midst of it
+		if len(c.unread()) == 500 { // more comes in the midst of it
 			c.feed([]byte(all[9_000:]))
 			got.WriteString(f.sent(t))
 		}
@@ -276,8 +276,8 @@ func TestRestIsSmall(t *testing.T) {
 		c.feed(make([]byte, 64<<10))
 	}
 	p.piece = 1<<20 - 3
-	if c.Resume(); len(c.unread) != 3 || cap(c.unread) > 1<<10 {
-		t.Errorf("got %d bytes in %d, want 3 in few", len(c.unread), cap(c.unread))
+	if c.Resume(); len(c.unread()) != 3 || cap(c.unread()) > 1<<10 {
+		t.Errorf("got %d bytes in %d, want 3 in few", len(c.unread()), cap(c.unread()))
 	}
 }
 
@@ -332,13 +332,13 @@ func TestWriteFailsWithin(t *testing.T) {
 		{"Receive", func(c *Conn, fail func()) { c.feed([]byte(goodHead)); fail(); c.feed([]byte("abc")) }},
 		{"Receive of kept input", func(c *Conn, fail func()) {
 			c.feed([]byte(goodHead))
-			c.unread = []byte("abc")
+			c.setUnread([]byte("abc"))
 			fail()
 			c.feed([]byte("def"))
 		}},
 		{"Resume", func(c *Conn, fail func()) {
 			c.feed([]byte(goodHead))
-			c.unread = []byte("abc")
+			c.setUnread([]byte("abc"))
 			fail()
 			c.Resume()
 		}},
@@ -359,8 +359,8 @@ func TestWriteFailsWithin(t *testing.T) {
 			default:
 				t.Error("the Receiver has not heard of the end")
 			}
-			if c.state != stateClosed || c.unread != nil || c.Queued() != 0 {
-				t.Errorf("got state %v, unread %q", c.state, c.unread)
+			if c.state != stateClosed || c.rest != nil || c.Queued() != 0 {
+				t.Errorf("got state %v, unread %q", c.state, c.unread())
 			}
 			c.Write(nil)
 			c.Finish()

@@ -35,7 +35,6 @@ type Session struct {
 	loop    *Loop
 	conn    Conn
 	app     *App
-	key     *auth.Key
 	grant   *auth.Grant
 	peer    *registry.Peer
 	meta    string // what others may know of it: a raw JSON object, or empty
@@ -137,7 +136,7 @@ func (l *Loop) Open(conn Conn, id *auth.Identity, head []byte) *Session {
 	}
 	l.now = l.hub.clock()
 	s := &Session{
-		loop: l, conn: conn, app: app, key: id.Key, grant: id.Grant, open: true,
+		loop: l, conn: conn, app: app, grant: id.Grant, open: true,
 		meta: string(id.PeerMetadata), expires: min(id.ExpiresAt, math.MaxInt64/1000) * 1000, lastSeen: momentOf(l.now),
 	}
 	l.enter(s)

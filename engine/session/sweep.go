@@ -97,7 +97,7 @@ func (l *Loop) recheck(slot int) {
 	end := min(slot+recheckBatch, len(l.sessions))
 	for _, s := range l.sessions[slot:end] {
 		if s != nil && s.open {
-			if code := l.hub.standing(s.key); code != 0 {
+			if code := l.hub.standing(s.grant.Key()); code != 0 {
 				s.close(code)
 			}
 		}
