@@ -184,6 +184,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.closeAddresses()
 	if s.hub != nil {
 		wg.Go(func() { s.ledger.Run(background) })
+		wg.Go(func() { newReclaimer(s.log).run(background) })
 		s.serveHTTP(&wg)
 		if s.watch != nil {
 			wg.Go(func() { s.watch.run(background, s.reloadAndLog) })
