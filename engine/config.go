@@ -29,7 +29,7 @@ const (
 type Config struct {
 	Listen      string // host:port of the public address
 	APIListen   string // host:port for REST alone; empty: none
-	AdminListen string // host:port for health checks; empty: none
+	AdminListen string // host:port for health checks and profiles; empty: none
 
 	AppsFile string    // apps and keys, read again when it changes
 	Apps     *auth.Set // used when AppsFile is empty

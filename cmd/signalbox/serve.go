@@ -26,7 +26,7 @@ type serveCmd struct {
 
 	Listen      string `group:"listen" placeholder:"ADDR" help:"Public address, for WebSocket and REST (default: :8080; with --dev 127.0.0.1:8080)."`
 	APIListen   string `name:"api-listen" group:"listen" placeholder:"ADDR" help:"Second address for REST alone (default: none)."`
-	AdminListen string `group:"listen" placeholder:"ADDR" help:"Address for /healthz and /readyz; keep it private (default: none)."`
+	AdminListen string `group:"listen" placeholder:"ADDR" help:"Address for /healthz, /readyz and /debug/pprof/; keep it private (default: none)."`
 
 	Apps    string `group:"data" placeholder:"FILE" help:"File with apps and keys; read again when it changes and on SIGHUP (default: apps.yaml)."`
 	DataDir string `group:"data" placeholder:"DIR" help:"Directory for usage counts; one server each (default: data)."`

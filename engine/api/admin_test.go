@@ -23,6 +23,13 @@ func TestAdmin(t *testing.T) {
 		{"not ready", "GET", "/readyz", errors.New("inner"), 503},
 		{"other path", "GET", "/v1/usage", nil, 404},
 		{"other method", "POST", "/healthz", nil, 405},
+		{"profiles", "GET", "/debug/pprof/", nil, 200},
+		{"heap profile", "GET", "/debug/pprof/heap", nil, 200},
+		{"trace of no time", "GET", "/debug/pprof/trace?seconds=0.001", nil, 200},
+		{"symbols", "GET", "/debug/pprof/symbol", nil, 200},
+		{"symbols by POST", "POST", "/debug/pprof/symbol", nil, 200},
+		{"unknown profile", "GET", "/debug/pprof/inner", nil, 404},
+		{"command line", "GET", "/debug/pprof/cmdline", nil, 404},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
