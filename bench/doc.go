@@ -56,7 +56,9 @@
 // their core: where it is more than a few percent, rates and latencies are those
 // of a busy machine. "client lag" is how late the client itself sent. "kernel,
 // one end" is half of what the kernel's objects and buffers grew by, as both ends
-// of a connection are on this machine.
+// of a connection are on this machine. Memory is that of a server at rest: idle
+// waits until what the process holds changes no more (--rest), because garbage
+// and free pages that a burst of connects leaves say nothing of a connection.
 //
 // # Ownership
 //

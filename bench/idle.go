@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"signalbox/bench/load"
 	"signalbox/bench/result"
@@ -13,14 +14,19 @@ import (
 // idleCmd measures what an idle connection holds.
 type idleCmd struct {
 	commonFlags `embed:""`
-	Connections []int `group:"load" placeholder:"N" default:"3000,6000,9000,12000,15000" help:"Numbers of connections to look at, growing (default: ${default})."`
-	NoFloor     bool  `group:"load" help:"Leave the floor out."`
+	Connections []int         `group:"load" placeholder:"N" default:"3000,6000,9000,12000,15000" help:"Numbers of connections to look at, growing (default: ${default})."`
+	Rest        time.Duration `group:"load" placeholder:"D" default:"20s" help:"Time that the server is given to come to rest before it is looked at (default: ${default})."`
+	NoFloor     bool          `group:"load" help:"Leave the floor out."`
+	Profile     bool          `group:"output" help:"Also tell what an idle connection's bytes are, from the heap profile of a further server."`
 }
 
 // Validate is called by kong once the flags are parsed.
 func (c *idleCmd) Validate() error {
 	if len(c.Connections) == 0 || c.Connections[0] < 1 || !slices.IsSorted(c.Connections) {
 		return errors.New("--connections: growing numbers from 1 up")
+	}
+	if c.Profile && (c.URL != "" || c.Connections[0] == slices.Max(c.Connections)) {
+		return errors.New("--profile needs a server that the harness starts, and two different --connections")
 	}
 	return c.commonFlags.Validate()
 }
@@ -55,6 +61,9 @@ func (c *idleCmd) Run(ctx context.Context, std *stdio) error {
 				return err
 			}
 		}
+		if c.Profile {
+			return profileIdle(ctx, h, c.Connections[0], slices.Max(c.Connections))
+		}
 		return nil
 	})
 }
@@ -62,23 +71,15 @@ func (c *idleCmd) Run(ctx context.Context, std *stdio) error {
 // measure opens more and more connections and looks at each number of them. The
 // first point is that of none.
 func (c *idleCmd) measure(ctx context.Context, h *harness, t *target.Target) (points []idlePoint, err error) {
-	watch := newConnectWatch(h.fleet.Size())
 	for _, n := range append([]int{0}, c.Connections...) {
 		from := 0
 		if len(points) > 0 {
 			from = points[len(points)-1].connections
 		}
-		specs, err := ownChannels(h, t, from, n, watch.handler)
-		if err != nil {
+		if err := openOwn(ctx, h, t, from, n); err != nil {
 			return points, err
 		}
-		ramp, p := h.ramp("connect to "+t.Name, n-from)
-		opened := h.fleet.Open(ctx, ramp, specs)
-		p.done()
-		if err := opened.Err(); err != nil {
-			return points, err
-		}
-		if err := h.settle(ctx, t); err != nil {
+		if err := t.Process.Rest(ctx, c.Rest); err != nil {
 			return points, err
 		}
 		point := idlePoint{connections: n}
@@ -93,7 +94,9 @@ func (c *idleCmd) measure(ctx context.Context, h *harness, t *target.Target) (po
 	return points, nil
 }
 
-// report adds a row for each point and one with the slopes.
+// report adds a row for each point and one with the slopes. Those leave out the
+// point of none, if others tell them: the first connections bring in pages of
+// code, stacks and buffers that no further one adds to.
 func (c *idleCmd) report(h *harness, t *target.Target, points []idlePoint) {
 	const mib = 1 << 20
 	var x, pss, anon, kernel []float64
@@ -108,6 +111,9 @@ func (c *idleCmd) report(h *harness, t *target.Target, points []idlePoint) {
 	}
 	if len(points) < 2 {
 		return
+	}
+	if len(points) > 2 {
+		x, pss, anon, kernel = x[1:], pss[1:], anon[1:], kernel[1:]
 	}
 	h.record.Add(result.Row{}.Label("server", t.Name).Label("connections", "slope").
 		Figure("PSS", "B/conn", load.Slope(x, pss)).Figure("heap and stacks", "B/conn", load.Slope(x, anon)).

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,7 +108,7 @@ func TestScenarios(t *testing.T) {
 		figures []string
 	}{
 		{[]string{"connect", "--connections", "40", "--rounds", "2"}, 2, []string{"connects", "CPU a connect", "× floor", "p99"}},
-		{[]string{"idle", "--connections", "40,80"}, 8, []string{"PSS", "heap and stacks", "kernel, both ends"}},
+		{[]string{"idle", "--connections", "40,80", "--rest", "100ms"}, 8, []string{"PSS", "heap and stacks", "kernel, both ends"}},
 		{append([]string{"fanout", "--subscribers", "10,20", "--in-flight", "1,8", "--publishers", "1,8", "--rounds", "2"}, short...), 8,
 			[]string{"deliveries", "publishes", "CPU a delivery", "× floor"}},
 		{append([]string{"latency", "--subscribers", "10", "--shares", "0.1"}, short...), 1, []string{"p50", "p99.9", "max"}},
@@ -165,6 +166,30 @@ func TestAccounts(t *testing.T) {
 	if frames := figures(r, "frames"); frames[0] < 30 || frames[1] < 15 {
 		t.Errorf("got %v presence frames, want at least one for each snapshot and for each that stayed", frames)
 	}
+}
+
+// TestIdleProfile: what an idle connection holds is told, and by names for all
+// that matters.
+func TestIdleProfile(t *testing.T) {
+	r := measure(t, "idle", "--profile", "--connections", "200,1200", "--rest", "100ms", "--no-floor", "--server-bin", server)
+	const negligible = 8 // bytes
+	sum := 0.0
+	for _, row := range r.Rows {
+		alive, ok := row.Value("alive")
+		switch what := row.Text("held"); {
+		case !ok:
+		case what == "sum":
+			if math.Abs(alive-sum) > 1e-6 || alive < 500 || alive > 2000 {
+				t.Errorf("the sum is %v, of parts that make %v", alive, sum)
+			}
+			return
+		case what == "" && alive > negligible:
+			t.Errorf("%s allocates %v bytes a connection for nobody knows what", row.Text("allocated by"), alive)
+		default:
+			sum += alive
+		}
+	}
+	t.Errorf("no sum in %v", r.Rows)
 }
 
 // TestRunningServer measures a server that it has not started.
@@ -253,6 +278,8 @@ func TestBadFlags(t *testing.T) {
 		{"no connections", "connect --connections 0", "--connections"},
 		{"too many connections", "connect --connections 100000000", "descriptors"},
 		{"shrinking", "idle --connections 5,4", "--connections"},
+		{"profile of one number", "idle --profile --connections 5", "--connections"},
+		{"profile of a running server", "idle --profile --url ws://127.0.0.1:1 --sk-id a --sk-secret b", "--profile"},
 		{"no subscribers", "fanout --subscribers 0", "--subscribers"},
 		{"more publishers than messages", "fanout --in-flight 1 --publishers 2", "--publishers"},
 		{"no rounds", "fanout --rounds 0", "--rounds"},

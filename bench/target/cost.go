@@ -104,6 +104,38 @@ func (p *Process) Settle(ctx context.Context, limit time.Duration) error {
 	return nil
 }
 
+// Rest waits until the process has come to rest, at most limit: until what it
+// holds has hardly changed for longer than runtimes wait before they return what
+// they have no more use for.
+func (p *Process) Rest(ctx context.Context, limit time.Duration) error {
+	const (
+		step   = 500 * time.Millisecond
+		steps  = 16
+		change = 64 << 10 // bytes
+	)
+	ticker := time.NewTicker(step)
+	defer ticker.Stop()
+	last, err := p.Memory()
+	if err != nil {
+		return err
+	}
+	for deadline, calm := time.Now().Add(limit), 0; calm < steps && time.Now().Before(deadline); calm++ {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		now, err := p.Memory()
+		if err != nil {
+			return err
+		}
+		if d := now.Anon - last.Anon; d > change || d < -change {
+			calm, last = 0, now
+		}
+	}
+	return nil
+}
+
 // Memory is what a process holds, in bytes.
 type Memory struct {
 	RSS  int64
