@@ -26,12 +26,13 @@ const (
 	publishablePrefix = "pk_live_"
 )
 
-// App is a tenant: keys, a plan, and perhaps a TURN server. Immutable.
+// App is a tenant: keys, a plan, and perhaps a TURN server and webhooks. Immutable.
 type App struct {
 	ID        string
 	Suspended bool
 	Plan      Plan
 	Turn      *Turn // nil: none configured
+	Webhooks  []*Webhook
 	Keys      []*Key
 }
 

@@ -81,7 +81,7 @@ func (d *fileReader) readFile(root ast.Node) []*App {
 }
 
 func (d *fileReader) readApp(n ast.Node) *App {
-	f := d.fields(n, "an app", "id", "suspended", "plan", "turn", "keys")
+	f := d.fields(n, "an app", "id", "suspended", "plan", "turn", "webhooks", "keys")
 	id := f.required("id")
 	app := &App{ID: id.text(), Suspended: f.optional("suspended").flag(), Plan: Plan{Name: defaultPlan}}
 	if !ValidAppID(app.ID) {
@@ -94,6 +94,7 @@ func (d *fileReader) readApp(n ast.Node) *App {
 	if turn := f.optional("turn"); turn.present() {
 		app.Turn = d.readTurn(turn.node)
 	}
+	app.Webhooks = d.readWebhooks(f.optional("webhooks"))
 	keys := f.optional("keys")
 	for _, n := range keys.list() {
 		k := d.readKey(n)

@@ -45,19 +45,19 @@ func parseFaults() []struct{ name, text, want string } {
 		{"anchor", "apps: &a []\n", "1:7: apps must be a list"},
 		{"tag", "apps: !!seq []\n", "1:7: apps must be a list"},
 
-		{"app a string", "apps: [" + secretWord + "]", "1:8: an app must be a mapping with the fields id, suspended, plan, turn, keys"},
+		{"app a string", "apps: [" + secretWord + "]", "1:8: an app must be a mapping with the fields id, suspended, plan, turn, webhooks, keys"},
 		{"app without id", "apps:\n  - suspended: true\n", "2:5: an app lacks the field id"},
 		{"app id a number", "apps:\n  - id: 17\n", "2:9: id must be a string; quote it if it is one"},
 		{"app id null", "apps:\n  - id:\n", "2:9: id is empty"},
 		{"app id with a space", "apps:\n  - id: a b\n", "2:9: an app's id is 1–128 printable ASCII characters without a space"},
 		{"app id twice", "apps:\n  - id: app_x\n  - id: app_x\n", "3:9: this id is used already, at line 2"},
-		{"unknown app field", appWith(secretWord + ": 1"), "3:5: unknown field; an app has id, suspended, plan, turn, keys"},
-		{"field in another case", appWith("Suspended: true"), "3:5: unknown field; an app has id, suspended, plan, turn, keys"},
-		{"number as field", appWith("7: true"), "3:5: unknown field; an app has id, suspended, plan, turn, keys"},
+		{"unknown app field", appWith(secretWord + ": 1"), "3:5: unknown field; an app has id, suspended, plan, turn, webhooks, keys"},
+		{"field in another case", appWith("Suspended: true"), "3:5: unknown field; an app has id, suspended, plan, turn, webhooks, keys"},
+		{"number as field", appWith("7: true"), "3:5: unknown field; an app has id, suspended, plan, turn, webhooks, keys"},
 		{"suspended a word", appWith("suspended: yes"), "3:16: suspended must be true or false"},
 		{"suspended null", appWith("suspended:"), "3:16: suspended must be true or false"},
 		{"keys null", appWith("keys:"), "3:11: keys is empty; write [] for an empty list"},
-		{"merge key", appWith("<<: {suspended: true}"), "3:5: unknown field; an app has id, suspended, plan, turn, keys"},
+		{"merge key", appWith("<<: {suspended: true}"), "3:5: unknown field; an app has id, suspended, plan, turn, webhooks, keys"},
 
 		{"plan a string", appWith("plan: " + secretWord), "3:11: a plan must be a mapping with the fields name, maxConcurrentConnections, maxMessagesPerPeriod, overagesAllowed, overagesEnabled"},
 		{"unknown plan field", appWith("plan: {nam: x}"), "3:12: unknown field; a plan has name, maxConcurrentConnections, maxMessagesPerPeriod, overagesAllowed, overagesEnabled"},
@@ -75,6 +75,24 @@ func parseFaults() []struct{ name, text, want string } {
 		{"turn with a web URL", appWith(`turn: {urls: ["turn:a", "https://` + secretWord + `"], secret: x}`), "3:29: a TURN URL begins with turn:, turns:, stun: or stuns: and is at most 512 bytes long"},
 		{"turn secret empty", appWith(`turn: {urls: ["turn:x"], secret: ""}`), "3:38: the TURN secret is empty"},
 		{"turn ttl zero", appWith(`turn: {urls: ["turn:x"], secret: x, ttl: 0}`), "3:46: ttl is 1–31536000 seconds"},
+
+		{"webhooks a mapping", appWith("webhooks: {url: x}"), "3:15: webhooks must be a list"},
+		{"webhook a string", appWith("webhooks: [" + secretWord + "]"), "3:16: a webhook must be a mapping with the fields url, secret, events, channelPatterns"},
+		{"webhook without url", appWith("webhooks: [{secret: " + secretWord + "}]"), "3:16: a webhook lacks the field url"},
+		{"webhook without secret", appWith(`webhooks: [{url: "http://a/"}]`), "3:16: a webhook lacks the field secret"},
+		{"unknown webhook field", appWith(webhookLine("http://a/", secretWord, "event: []")), "3:91: unknown field; a webhook has url, secret, events, channelPatterns"},
+		{"webhook url of another scheme", appWith(webhookLine("ftp://"+secretWord, secretWord, "")), webhookURLFault},
+		{"webhook url without host", appWith(webhookLine("http:///"+secretWord, secretWord, "")), webhookURLFault},
+		{"webhook url with a user", appWith(webhookLine("http://u:"+secretWord+"@a/", secretWord, "")), webhookURLFault},
+		{"webhook url with a fragment", appWith(webhookLine("http://a/#"+secretWord, secretWord, "")), webhookURLFault},
+		{"webhook url that is none", appWith(webhookLine("http://a:"+secretWord, secretWord, "")), webhookURLFault},
+		{"webhook url too long", appWith(webhookLine("http://a/"+strings.Repeat("a", 2048), secretWord, "")), webhookURLFault},
+		{"webhook secret short", appWith(webhookLine("http://a/", "hush_hush_hush_hush_hush_hush_h", "")), "3:43: a webhook's secret is at least 32 printable ASCII characters, without a space"},
+		{"webhook secret with a space", appWith(webhookLine("http://a/", "hush hush hush hush hush hush hush", "")), "3:43: a webhook's secret is at least 32 printable ASCII characters, without a space"},
+		{"unknown event", appWith(webhookLine("http://a/", secretWord, "events: [peer.online, "+secretWord+"]")), "3:113: unknown event; there are channel.occupied, channel.vacated, peer.online, peer.offline, channel.joined, channel.left"},
+		{"webhook events null", appWith(webhookLine("http://a/", secretWord, "events:")), "3:98: events is empty; write [] for an empty list"},
+		{"webhook pattern empty", appWith(webhookLine("http://a/", secretWord, `channelPatterns: [""]`)), "3:109: a channel pattern is 1–256 bytes long, without control characters"},
+		{"too many webhooks", appWith("webhooks: [" + strings.Repeat("{url: http://a/, secret: "+secretWord+"}, ", 9) + "]"), "3:15: an app has at most 8 webhooks"},
 
 		{"key a string", appWith("keys: [" + secretWord + "]"), "3:12: a key must be a mapping with the fields id, secret, channelPatterns, actions, allowedOrigins, injectTurn, revoked"},
 		{"key without id", keyLine("secret: " + secretWord + rest), "4:9: a key lacks the field id"},
@@ -109,6 +127,13 @@ func parseFaults() []struct{ name, text, want string } {
 		{"revoked a number", keyLine(good + rest + ", revoked: 1"), "4:131: revoked must be true or false"},
 		{"too many keys", appWith("keys:" + manyKeys(51)), "4:7: an app has at most 50 keys"},
 	}
+}
+
+const webhookURLFault = "3:22: a webhook's url is http:// or https:// with a host, without user or fragment, and at most 2048 bytes long"
+
+// webhookLine is a webhook as the line of an app; more are further fields.
+func webhookLine(url, secret, more string) string {
+	return fmt.Sprintf("webhooks: [{url: %q, secret: %q, %s}]", url, secret, more)
 }
 
 func manyKeys(n int) string {

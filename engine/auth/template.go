@@ -39,6 +39,9 @@ apps:
     plan: {name: SELF_HOSTED, maxConcurrentConnections: 0, maxMessagesPerPeriod: 0, overagesAllowed: false, overagesEnabled: false}
     # Gives time-limited TURN credentials to peers of keys with injectTurn; secret is coturn's static-auth-secret.
     # turn: {urls: ["turn:turn.example:3478"], secret: "…", ttl: 3600}
+    # Tells your backend who comes and goes, by POSTs signed with the secret (32 characters or more: openssl rand -hex 32).
+    # Without events or channelPatterns it is told of all.
+    # webhooks: [{url: "https://backend.example/hooks", secret: "…", events: [channel.occupied, channel.vacated], channelPatterns: ["**"]}]
     keys:
       # A secret key signs tokens and opens the REST API. It belongs on your servers, never in a browser.
       - {id: SKID, secret: SKSECRET, channelPatterns: ["**"], actions: [publish, subscribe, presence, send], injectTurn: true}
