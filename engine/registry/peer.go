@@ -62,6 +62,9 @@ func (s *Space) Enter(peerID string, r Ref) *Peer {
 		if p == nil {
 			p = &Peer{ID: peerID}
 			p.first.Store(uint64(r))
+			if s.Events != nil {
+				s.Events.Online(peerID)
+			}
 			return p
 		}
 		var more []Ref
@@ -83,6 +86,9 @@ func (s *Space) Exit(peerID string, r Ref) {
 		old := p.more.Load()
 		switch {
 		case old == nil && Ref(p.first.Load()) == r:
+			if s.Events != nil {
+				s.Events.Offline(peerID)
+			}
 			return nil
 		case old == nil:
 			return p

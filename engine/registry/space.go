@@ -22,10 +22,27 @@ func (s Loops) Each(f func(loop int)) {
 // Has reports whether the loop is in the set.
 func (s Loops) Has(loop int) bool { return s>>loop&1 != 0 }
 
+// Events hears of who comes to a Space and goes. Its methods are called on the
+// loops, those of a peer under a lock; they return at once and do not call back.
+type Events interface {
+	// Online: the peer's first socket is there. Of one peer, Online and Offline
+	// are called in turns.
+	Online(peer string)
+	// Offline: the peer's last socket is gone.
+	Offline(peer string)
+	// Joined: the peer's first socket is in the channel's roster, which has so
+	// many peers now. Of one channel, Joined and Left are called in the
+	// roster's order.
+	Joined(channel, peer, meta string, peers int)
+	// Left: the peer's last socket is out of the channel's roster.
+	Left(channel, peer string, peers int)
+}
+
 // Space is one app's channels, peers and wildcard interest.
 type Space struct {
-	// Immutable.
-	loops int
+	// Immutable after first use.
+	loops  int
+	Events Events // nil: nobody listens
 
 	// Any goroutine.
 	channels table[Channel, *Channel]

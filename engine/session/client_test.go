@@ -24,6 +24,7 @@ type client struct {
 	input     []byte // sent, not yet read by the loop
 	welcomed  bool
 	gone      bool // closed, or about to be
+	audited   bool // gone, and its events were looked at
 	histories map[string]*history
 	asked     map[string]bool // names whose last subscribe asked for metadata
 	touched   int             // subscribes and unsubscribes sent

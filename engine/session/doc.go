@@ -35,6 +35,12 @@
 // their lists anew and the one with the slowest reader closes it, until the total
 // is within the limit.
 //
+// # Events
+//
+// Loop.notice tells Config.Events of a roster's changes, on the channel's home
+// loop, and the peer directory tells of peers that come online and go offline.
+// Subscriptions by pattern are in no roster and tell nothing.
+//
 // # Ownership
 //
 // Hub may be used from any goroutine. A Loop and its Sessions belong to one

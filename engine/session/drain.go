@@ -43,7 +43,16 @@ func (h *Hub) Drain(ctx context.Context, timeout time.Duration) {
 			})
 		})
 	}
-	_, _ = t.wait(ctx) // what has not closed by then is cut off
+	if _, err := t.wait(ctx); err != nil {
+		return // what has not closed by then is cut off
+	}
+	// What the loops have posted to one another about those who left is dealt
+	// with when this is.
+	t = newTally(len(h.loops))
+	for _, l := range h.loops {
+		l.Post(func(*Loop) { t.add(0) })
+	}
+	_, _ = t.wait(ctx)
 }
 
 // goAwayBatch is how many sessions are told to go away before others get a turn.
@@ -76,7 +85,7 @@ func (l *Loop) drainFrom(batch int, t *tally) {
 			n++
 		}
 	}
-	if n == 0 {
+	if l.open == 0 { // all are out of what they were in, too
 		t.add(0)
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"signalbox/engine/auth"
 	"signalbox/engine/cluster"
 	"signalbox/engine/quota"
+	"signalbox/engine/registry"
 )
 
 const (
@@ -65,7 +66,10 @@ func testLimits() Limits {
 	}
 }
 
-func testHub(t testing.TB, loops int, limits Limits) *Hub {
+func testHub(t testing.TB, loops int, limits Limits) *Hub { return testHubTo(t, loops, limits, nil) }
+
+// testHubTo returns a hub whose events go to e.
+func testHubTo(t testing.TB, loops int, limits Limits, e registry.Events) *Hub {
 	t.Helper()
 	ledger, err := quota.Open("", nil)
 	if err != nil {
@@ -73,6 +77,7 @@ func testHub(t testing.TB, loops int, limits Limits) *Hub {
 	}
 	return NewHub(Config{
 		Loops: loops, Limits: limits, Keys: testKeys(t), Ledger: ledger, Bus: cluster.Local{}, Logger: slog.New(slog.DiscardHandler),
+		Events: func(string) registry.Events { return e },
 	})
 }
 

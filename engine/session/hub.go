@@ -40,7 +40,7 @@ func (l Limits) backlog() int {
 	return max(l.MaxBacklog, 2*(l.MaxMessageSize+envelope))
 }
 
-// Config is what a Hub is made of. All fields are required.
+// Config is what a Hub is made of. All fields but Events are required.
 type Config struct {
 	Loops  int
 	Limits Limits
@@ -48,6 +48,9 @@ type Config struct {
 	Ledger *quota.Ledger
 	Bus    cluster.Bus
 	Logger *slog.Logger
+	// Events returns what hears of an app's peers and channels; nil: nothing
+	// does.
+	Events func(app string) registry.Events
 }
 
 // App is what the server keeps of an app for as long as it runs.
@@ -65,6 +68,7 @@ type Hub struct {
 	ledger *quota.Ledger
 	bus    cluster.Bus
 	log    *slog.Logger
+	events func(app string) registry.Events
 	start  time.Time
 	step   int64 // how far a loop's sum may be from what backlog has of it, bytes
 
@@ -85,6 +89,7 @@ func NewHub(cfg Config) *Hub {
 		ledger: cfg.Ledger,
 		bus:    cfg.Bus,
 		log:    cfg.Logger,
+		events: cfg.Events,
 		start:  time.Now(),
 		step:   cfg.Limits.tellStep(cfg.Loops),
 		apps:   map[string]*App{},
@@ -132,6 +137,9 @@ func (h *Hub) App(id string) *App {
 	defer h.mu.Unlock()
 	if a = h.apps[id]; a == nil {
 		a = &App{ID: id, Quota: h.ledger.App(id), Space: registry.NewSpace(len(h.loops))}
+		if h.events != nil {
+			a.Space.Events = h.events(id)
+		}
 		h.apps[id] = a
 	}
 	return a

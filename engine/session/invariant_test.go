@@ -141,14 +141,20 @@ func (w *world) checkParts(l *simLoop, parts map[*registry.Part]int) {
 	}
 }
 
-// checkRosters holds the rosters of a channel at rest against the model.
-func (w *world) checkRosters(name string) {
-	want := w.members(name)
+// roster returns who is in the channel at rest, by the model.
+func (w *world) roster(name string) map[string]bool {
+	peers := w.members(name)
 	for i, c := range w.crowd {
 		if c.session.find([]byte(name)) >= 0 {
-			want[w.crowdPeer(i)] = true
+			peers[w.crowdPeer(i)] = true
 		}
 	}
+	return peers
+}
+
+// checkRosters holds the rosters of a channel at rest against the model.
+func (w *world) checkRosters(name string) {
+	want := w.roster(name)
 	ch := w.hub.App("app_one").Space.Find(name)
 	if ch == nil {
 		if len(want) > 0 {

@@ -27,6 +27,7 @@ func (l *Loop) joinHome(p *registry.Part, m member) {
 		if m.ref.Loop() == l.index {
 			p.SetPeers(1)
 			p.Seq++
+			l.notice(p, presence.Change{Kind: presence.Join, ID: m.peer, Meta: m.meta})
 			return
 		}
 	}
@@ -53,6 +54,7 @@ func (l *Loop) announce(p *registry.Part, c presence.Change) {
 		return
 	}
 	p.SetPeers(p.Roster.Len())
+	l.notice(p, c)
 	registry.Loops(p.Roster.Replicas).Each(func(i int) {
 		l.hub.loops[i].Post(func(l *Loop) {
 			if q := p.Channel.Part(l.index); q != nil && q.Replica != nil {
@@ -223,6 +225,7 @@ func (l *Loop) leave(p *registry.Part, peer string, ref registry.Ref) {
 	if p.Roster == nil { // it was alone
 		p.SetPeers(0)
 		p.Seq++
+		l.notice(p, presence.Change{Kind: presence.Leave, ID: peer})
 		p.Done()
 		return
 	}

@@ -36,6 +36,7 @@ var worlds = []struct {
 	{"two loops", kind{loops: 2}, 8, 3000},
 	{"three loops", kind{loops: 3}, 8, 3000},
 	{"five loops", kind{loops: 5}, 4, 3000},
+	{"peers of one socket", kind{loops: 3, lonely: true}, 6, 3000},
 	{"long messages", kind{loops: 2, pad: 60 << 10}, 3, 1500},
 	{"a crowd that one turn cannot serve", kind{loops: 1, crowd: 700, crowdPeers: 3}, 6, 600},
 	{"a crowd on two loops", kind{loops: 2, crowd: 1200, crowdPeers: 3}, 6, 600},

@@ -35,6 +35,7 @@ type world struct {
 	globs   []string
 	posts   []*post
 	crowd   []*wire
+	journal *journal
 	ids     int
 	traces  []string
 	faults  int
@@ -44,7 +45,8 @@ type world struct {
 type kind struct {
 	loops    int
 	parallel bool
-	pad      int // the longest data, in bytes
+	lonely   bool // each client is a peer of its own
+	pad      int  // the longest data, in bytes
 	// A crowd of bystanders in every channel: so many sockets, of so many
 	// peers, with metadata of so many bytes.
 	crowd, crowdPeers, crowdMeta int
@@ -74,8 +76,9 @@ func (b bell) WakeFair() { b.Wake() }
 func newWorld(t *testing.T, seed uint64, k kind) *world {
 	limits := testLimits()
 	limits.MaxMessageSize += k.pad
+	j := newJournal()
 	w := &world{
-		t: t, random: rand.New(rand.NewPCG(seed, 1)), hub: testHub(t, k.loops, limits), kind: k, finishedC: make(chan *post, 1000),
+		t: t, random: rand.New(rand.NewPCG(seed, 1)), hub: testHubTo(t, k.loops, limits, j), journal: j, kind: k, finishedC: make(chan *post, 1000),
 		peers: []string{"ann", "bob", "cat", "dan", "eve"},
 		names: []string{"a/1", "a/2", "b/1"},
 		globs: []string{"a/*", "**", "b/*"},
@@ -175,6 +178,9 @@ var permissions = [][]string{all, all, all, {"publish", "subscribe", "send"}}
 // arrive connects a client, of a random peer and kind.
 func (w *world) arrive(r *rand.Rand) {
 	peer := w.peers[r.IntN(len(w.peers))]
+	if w.kind.lonely {
+		peer = fmt.Sprintf("%s%d", peer, len(w.clients))
+	}
 	meta := ""
 	if r.IntN(2) == 0 {
 		meta = fmt.Sprintf(`{"n":%d}`, len(w.clients))
@@ -384,6 +390,7 @@ func (w *world) settle() {
 
 // checkSettled holds a world at rest against the model.
 func (w *world) checkSettled() {
+	w.checkJournal()
 	for _, c := range w.clients {
 		for !c.gone && len(c.expects) > 0 && c.expects[0].answer == "" {
 			c.expects[0].settle("")
