@@ -1,0 +1,205 @@
+package hooks
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"signalbox/engine/auth"
+)
+
+const (
+	// requestTimeout bounds a request, to the end of its answer.
+	requestTimeout = 10 * time.Second
+	// maxAnswer is how much of an answer's body is read, in bytes, so that the
+	// connection can serve again; nothing is made of it.
+	maxAnswer = 64 << 10
+	// firstDelay and maxDelay bound the time between two tries; it doubles, and
+	// half of it is random.
+	firstDelay = time.Second
+	maxDelay   = 5 * time.Minute
+)
+
+// newClient returns a client that follows no redirect.
+func newClient(t http.RoundTripper) *http.Client {
+	if t == nil {
+		t = newTransport()
+	}
+	return &http.Client{
+		Transport:     t,
+		Timeout:       requestTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: requestTimeout}).DialContext,
+		TLSHandshakeTimeout:    requestTimeout,
+		MaxIdleConnsPerHost:    auth.MaxWebhooks,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: maxAnswer,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      true,
+	}
+}
+
+// deliver delivers the queue's batches one after the other until ctx is done,
+// or all ends and nothing is left that can be delivered now.
+func (h *Hooks) deliver(ctx context.Context, q *queue) {
+	failures := 0
+	for h.await(ctx, q) {
+		hook, err := h.attempt(ctx, q)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && failures > 0:
+			h.log.Info("a webhook takes events again", "app", q.app, host(hook), "failures", failures)
+			failures = 0
+		case err != nil:
+			if failures++; failures == 1 {
+				h.log.Warn("a webhook does not take events; trying again", "app", q.app, host(hook), "error", err)
+			}
+			h.retried.Add(1)
+			if !h.pause(ctx, q, failures) {
+				return
+			}
+		}
+	}
+}
+
+// host names a webhook in the log: the rest of its URL may be a secret.
+func host(w *auth.Webhook) slog.Attr {
+	u, err := url.Parse(w.URL)
+	if err != nil {
+		return slog.String("host", "")
+	}
+	return slog.String("host", u.Host)
+}
+
+// await waits until the queue has a batch, and takes hold of it.
+func (h *Hooks) await(ctx context.Context, q *queue) bool {
+	for ctx.Err() == nil {
+		h.mu.Lock()
+		q.flying = len(q.batches) > 0
+		flying, ending := q.flying, h.ending
+		h.mu.Unlock()
+		if flying || ending {
+			return flying
+		}
+		select {
+		case <-q.wakeC:
+		case <-h.endingC:
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// attempt sends the queue's first batch and, if that is over and done with, takes
+// it out.
+func (h *Hooks) attempt(ctx context.Context, q *queue) (*auth.Webhook, error) {
+	h.mu.Lock()
+	if ctx.Err() != nil { // the queue was discarded
+		h.mu.Unlock()
+		return nil, ctx.Err()
+	}
+	hook, b := q.hook, q.batches[0]
+	body := b.body
+	h.mu.Unlock()
+	if body == nil {
+		var err error
+		if body, err = h.disk.body(newKey(q.id, b.seq)); err != nil {
+			h.log.Error("events for a webhook cannot be read and are dropped", "app", q.app, "events", b.events, "error", err)
+			h.settle(q, false)
+			return hook, nil
+		}
+	}
+	status, err := h.post(ctx, hook, body)
+	switch {
+	case err != nil:
+	case status/100 == 2:
+		h.settle(q, true)
+	case status == http.StatusGone:
+		h.log.Warn("a webhook refuses a batch for good, it is dropped", "app", q.app, host(hook), "events", b.events)
+		h.settle(q, false)
+	default:
+		err = errors.New("status " + strconv.Itoa(status))
+	}
+	return hook, err
+}
+
+// settle takes the first batch, which was in flight, out of the queue: delivered
+// or given up.
+func (h *Hooks) settle(q *queue, delivered bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(q.batches) == 0 { // the queue was discarded meanwhile
+		return
+	}
+	q.flying = false
+	if n := int64(h.remove(q, 0).events); delivered {
+		h.delivered.Add(n)
+	} else {
+		h.dropped.Add(n)
+	}
+	signal(h.inbox.wakeC) // for the file
+}
+
+// post sends one request and returns the answer's status. Its error names no
+// part of the URL but the host.
+func (h *Hooks) post(ctx context.Context, hook *auth.Webhook, body []byte) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, hook.URL, bytes.NewReader(body))
+	if err != nil {
+		return 0, plain(err)
+	}
+	now := time.Now().Unix()
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", h.agent)
+	req.Header.Set(timestampHeader, strconv.FormatInt(now, 10))
+	req.Header.Set(signatureHeader, signature(hook.Secret, now, body))
+	resp, err := h.client.Do(req)
+	if err != nil {
+		return 0, plain(err)
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // the status says it all
+	_ = resp.Body.Close()
+	return resp.StatusCode, nil
+}
+
+// plain strips the URL from an error.
+func plain(err error) error {
+	if e := (*url.Error)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
+// pause waits before the next try and reports whether there is to be one.
+func (h *Hooks) pause(ctx context.Context, q *queue, failures int) bool {
+	d := maxDelay
+	if n := failures - 1; n < 20 {
+		d = min(firstDelay<<n, maxDelay)
+	}
+	timer := time.NewTimer(d/2 + rand.N(d/2+1))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-q.resetC: // another URL or secret
+		return true
+	case <-h.endingC:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,277 @@
+package hooks
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/goccy/go-json"
+	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
+)
+
+// Errors of Open. Both come wrapped with the directory or file they are about.
+var (
+	ErrInUse   = errors.New("hooks: data directory is in use by another process")
+	ErrDamaged = errors.New("hooks: file of waiting events is damaged")
+)
+
+const fileName = "hooks.db"
+
+var queuesName, batchesName = []byte("queues"), []byte("batches")
+
+// key names a batch in the file: its queue and its number, eight bytes each, the
+// highest first.
+type key [16]byte
+
+func newKey(queue, seq uint64) (k key) {
+	binary.BigEndian.PutUint64(k[:8], queue)
+	binary.BigEndian.PutUint64(k[8:], seq)
+	return k
+}
+
+// row is a queue in the file. The URL is there as its hash: it may hold a secret.
+type row struct {
+	ID    uint64            `json:"-"`
+	App   string            `json:"app"`
+	Place int               `json:"place"`
+	URL   [sha256.Size]byte `json:"url"`
+}
+
+// put is a batch to be written.
+type put struct {
+	queue uint64
+	batch *batch
+}
+
+// change is what one transaction writes, in this order: rows and batches come,
+// then batches and queues go.
+type change struct {
+	rows    []row
+	puts    []put
+	removes []key
+	drops   []uint64
+}
+
+func (c *change) empty() bool {
+	return len(c.rows)+len(c.puts)+len(c.removes)+len(c.drops) == 0
+}
+
+// and returns the change with a later one behind it.
+func (c *change) and(later change) change {
+	return change{
+		rows:    append(c.rows, later.rows...),
+		puts:    append(c.puts, later.puts...),
+		removes: append(c.removes, later.removes...),
+		drops:   append(c.drops, later.drops...),
+	}
+}
+
+// disk is the file of queues.
+type disk struct{ db *bbolt.DB }
+
+// openDisk opens or makes the file in dir and takes its lock.
+func openDisk(dir string) (*disk, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("hooks: data directory: %w", err)
+	}
+	path := filepath.Join(dir, fileName)
+	var file *os.File
+	options := &bbolt.Options{
+		Timeout:      time.Nanosecond, // one try: bbolt waits for ever with 0
+		FreelistType: bbolt.FreelistMapType,
+		OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+			file, err = os.OpenFile(name, flag, mode)
+			return file, err
+		},
+	}
+	d := &disk{}
+	err := guard(path, func() (err error) {
+		d.db, err = bbolt.Open(path, 0o600, options)
+		return err
+	})
+	if err == nil {
+		return d, nil
+	}
+	if d.db == nil && file != nil {
+		_ = file.Close() // bbolt panicked half-way: let go of the lock
+	}
+	return nil, openError(dir, path, err)
+}
+
+// openError tells the three ways apart in which a file fails to open.
+func openError(dir, path string, err error) error {
+	var errno syscall.Errno
+	var pathErr *fs.PathError
+	switch {
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		return fmt.Errorf("%w: %s", ErrInUse, dir)
+	case errors.As(err, &pathErr), errors.As(err, &errno):
+		return fmt.Errorf("hooks: open file of waiting events: %w", err)
+	case errors.Is(err, ErrDamaged):
+		return err
+	}
+	return damaged(path, err)
+}
+
+func damaged(path string, why any) error {
+	return fmt.Errorf("%w: %s: %v; move it away to go on without them", ErrDamaged, path, why)
+}
+
+// guard turns a panic of bbolt on a damaged page, and the fault of a mapped
+// page that the file does not have, into ErrDamaged.
+func guard(path string, f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = damaged(path, r)
+		}
+	}()
+	return f()
+}
+
+// load reads the queues and what is to be known of their batches.
+func (d *disk) load() ([]*queue, error) {
+	var list []*queue
+	err := guard(d.db.Path(), func() error {
+		return d.db.View(func(tx *bbolt.Tx) (err error) {
+			if info, err := os.Stat(d.db.Path()); err != nil {
+				return err
+			} else if info.Size() < tx.Size() {
+				return damaged(d.db.Path(), "it is cut short")
+			}
+			list, err = loadQueues(tx)
+			if err != nil {
+				return damaged(d.db.Path(), err)
+			}
+			return nil
+		})
+	})
+	return list, err
+}
+
+func loadQueues(tx *bbolt.Tx) (list []*queue, err error) {
+	queues, batches := tx.Bucket(queuesName), tx.Bucket(batchesName)
+	if queues == nil || batches == nil {
+		return nil, nil
+	}
+	byID := map[uint64]*queue{}
+	err = queues.ForEach(func(k, v []byte) error {
+		var r row
+		if len(k) != 8 || json.Unmarshal(v, &r) != nil {
+			return errors.New("a queue cannot be read")
+		}
+		q := newQueue(binary.BigEndian.Uint64(k), r.App)
+		q.place, q.url = r.Place, r.URL
+		byID[q.id], list = q, append(list, q)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, batches.ForEach(func(k, v []byte) error {
+		if len(k) != len(key{}) || len(v) < headSize {
+			return errors.New("a batch cannot be read")
+		}
+		q := byID[binary.BigEndian.Uint64(k)]
+		if q == nil {
+			return errors.New("a batch belongs to no queue")
+		}
+		q.push(&batch{
+			seq:     binary.BigEndian.Uint64(k[8:]),
+			events:  int(binary.BigEndian.Uint32(v)),
+			dropped: int64(binary.BigEndian.Uint64(v[4:])),
+			time:    int64(binary.BigEndian.Uint64(v[12:])),
+			size:    int64(len(v) + batchCost),
+			state:   saved,
+		})
+		return nil
+	})
+}
+
+// headSize is the length of what stands before a batch's body in the file: the
+// number of its events, four bytes, that of those lost before it, eight, and the
+// time of the first, eight.
+const headSize = 20
+
+// appendBatch appends the batch as it stands in the file.
+func appendBatch(dst []byte, b *batch, body []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, uint32(b.events))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(b.dropped))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(b.time))
+	return append(dst, body...)
+}
+
+// body reads the body of a batch.
+func (d *disk) body(k key) (body []byte, err error) {
+	err = guard(d.db.Path(), func() error {
+		return d.db.View(func(tx *bbolt.Tx) error {
+			v := tx.Bucket(batchesName).Get(k[:])
+			if len(v) < headSize {
+				return damaged(d.db.Path(), "a batch is missing")
+			}
+			body = append(body, v[headSize:]...)
+			return nil
+		})
+	})
+	return body, err
+}
+
+// fill is how full pages are made: numbers rise, so pages are filled in order.
+const fill = 0.9
+
+// write writes all of the change or none of it.
+func (d *disk) write(c change) error {
+	return guard(d.db.Path(), func() error {
+		return d.db.Update(func(tx *bbolt.Tx) error {
+			queues, err := tx.CreateBucketIfNotExists(queuesName)
+			if err != nil {
+				return err
+			}
+			batches, err := tx.CreateBucketIfNotExists(batchesName)
+			if err != nil {
+				return err
+			}
+			batches.FillPercent = fill
+			return c.write(queues, batches)
+		})
+	})
+}
+
+func (c *change) write(queues, batches *bbolt.Bucket) error {
+	for _, r := range c.rows {
+		v, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		if err := queues.Put(binary.BigEndian.AppendUint64(nil, r.ID), v); err != nil {
+			return err
+		}
+	}
+	for _, p := range c.puts {
+		k := newKey(p.queue, p.batch.seq)
+		if err := batches.Put(k[:], appendBatch(nil, p.batch, p.batch.body)); err != nil {
+			return err
+		}
+	}
+	for _, k := range c.removes {
+		if err := batches.Delete(k[:]); err != nil {
+			return err
+		}
+	}
+	for _, id := range c.drops {
+		if err := queues.Delete(binary.BigEndian.AppendUint64(nil, id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *disk) close() error { return d.db.Close() }

@@ -1,0 +1,218 @@
+package hooks
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestRestart keeps what waits over restarts, under the same ids, and forgets
+// what was delivered.
+func TestRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		text := file(hookTo(testURL))
+		down := &receiver{answer: always(0, errDown)}
+		var want []string
+		for i := range 3 {
+			f := run(t, text, Options{Client: down, Dir: dir})
+			if i == 1 {
+				time.Sleep(time.Minute)
+			}
+			want = append(want, f.join("c", 150*i, 150)...)
+			if i == 2 {
+				time.Sleep(time.Minute)
+			}
+			f.stop()
+		}
+		up := &receiver{}
+		f := run(t, text, Options{Client: up, Dir: dir})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		expect(t, "events", up.events(), want)
+		if !bytes.Equal(down.all()[0].body, up.all()[0].body) {
+			t.Errorf("the batch has changed over the restart: %s, then %s", down.all()[0].body, up.all()[0].body)
+		}
+		if s := f.Stats(); s.SpooledBytes != 0 || s.Delivered != 450 {
+			t.Errorf("got %+v, want nothing left", s)
+		}
+		f.stop()
+		again := &receiver{}
+		run(t, text, Options{Client: again, Dir: dir})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(again.all()); n != 0 {
+			t.Errorf("%d requests came again", n)
+		}
+	})
+}
+
+// TestCrash ends without a word: what was written 200 ms before is there.
+func TestCrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, copied := t.TempDir(), t.TempDir()
+		f := run(t, file(hookTo(testURL)), Options{Client: &receiver{answer: always(0, errDown)}, Dir: dir})
+		want := f.join("c", 0, 30)
+		time.Sleep(gatherTime + time.Millisecond)
+		synctest.Wait()
+		text, err := os.ReadFile(filepath.Join(dir, fileName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(copied, fileName), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{testSecret, "hush"} {
+			if bytes.Contains(text, []byte(secret)) {
+				t.Errorf("the file holds %s", secret)
+			}
+		}
+		up := &receiver{}
+		run(t, file(hookTo(testURL)), Options{Client: up, Dir: copied})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		expect(t, "events", up.events(), want)
+	})
+}
+
+// TestRestartWithOtherURL: what waited goes where the webhook in its place leads
+// now; without one it is dropped from the file.
+func TestRestartWithOtherURL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		f := run(t, file(hookTo(testURL), hookTo("http://second.test/")), Options{Client: &receiver{answer: always(0, errDown)}, Dir: dir})
+		want := f.join("c", 0, 2)
+		f.stop()
+		up := &receiver{}
+		f = run(t, file(hookTo("http://first.test/")), Options{Client: up, Dir: dir})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		expect(t, "events", up.events(), want)
+		if s := f.Stats(); s.Dropped != 2 || s.SpooledBytes != 0 || up.all()[0].url != "http://first.test/" {
+			t.Errorf("got %+v, to %s", s, up.all()[0].url)
+		}
+		f.stop()
+		f = run(t, "apps: []", Options{Client: up, Dir: dir})
+		if s := f.Stats(); s != (Stats{}) {
+			t.Errorf("got %+v, want nothing left", s)
+		}
+	})
+}
+
+// TestFailingDisk keeps events in memory, delivers them, and saves what waits
+// once the disk is well again.
+func TestFailingDisk(t *testing.T) {
+	dir, r := t.TempDir(), &receiver{}
+	var log bytes.Buffer
+	h, err := Open(Options{Client: r, Dir: dir, MaxSpool: 1 << 20, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Set(parse(t, file(hookTo(testURL))))
+	f := &fixture{Hooks: h, t: t, app: h.App(testApp)}
+	if err := h.disk.close(); err != nil {
+		t.Fatal(err)
+	}
+	want := f.join("c", 0, 100)
+	for range 3 {
+		h.flush()
+	}
+	q := h.routes[testApp][0]
+	if !h.await(t.Context(), q) {
+		t.Fatal("nothing to deliver")
+	}
+	if _, err := h.attempt(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "while it fails", r.events(), want)
+	kept := f.join("c", 100, 30)
+	h.flush()
+	if n := h.unsaved(); n != 30 {
+		t.Errorf("%d events are not saved, want 30", n)
+	}
+	if h.disk, err = openDisk(dir); err != nil {
+		t.Fatal(err)
+	}
+	h.flush()
+	if n := h.unsaved(); n != 0 {
+		t.Errorf("%d events are not saved, want 0", n)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"cannot be stored", "stored again"} {
+		if strings.Count(log.String(), part) != 1 {
+			t.Errorf("not one %q in the log: %s", part, log.String())
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		up := &receiver{}
+		run(t, file(hookTo(testURL)), Options{Client: up, Dir: dir})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		expect(t, "after a restart", up.events(), kept)
+	})
+}
+
+func TestOpenFaults(t *testing.T) {
+	held := t.TempDir()
+	d, err := openDisk(held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.close() }()
+	damagedDir := func(change func([]byte) []byte) string {
+		dir := t.TempDir()
+		f := run(t, file(hookTo(testURL)), Options{Client: &receiver{answer: always(0, errDown)}, Dir: dir})
+		f.join("c", 0, 500)
+		f.stop()
+		path := filepath.Join(dir, fileName)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, change(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	plainFile := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(plainFile, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, dir string
+		want      error // nil: any
+	}{
+		{"in use", held, ErrInUse},
+		{"no directory", plainFile, nil},
+		{"cut short", damagedDir(func(b []byte) []byte { return b[:len(b)/2] }), ErrDamaged},
+		{"text", damagedDir(func([]byte) []byte { return bytes.Repeat([]byte("text"), 10_000) }), ErrDamaged},
+		{"scrambled", damagedDir(func(b []byte) []byte {
+			for i := 8192; i < len(b); i++ {
+				b[i] ^= 0x55
+			}
+			return b
+		}), ErrDamaged},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h, err := Open(Options{Dir: c.dir, MaxSpool: 1 << 20})
+			if err == nil {
+				_ = h.Close()
+				t.Fatal("got no error")
+			}
+			if c.want != nil && !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("more than a line: %v", err)
+			}
+		})
+	}
+}

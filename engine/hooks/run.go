@@ -1,0 +1,159 @@
+package hooks
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// gatherTime is how long events are gathered into a batch.
+	gatherTime = 200 * time.Millisecond
+	// saveAgain is how long after a failed write the next is tried.
+	saveAgain = time.Second
+	// lastPatience is how long deliveries go on at the end.
+	lastPatience = time.Second
+	// dropsEvery is how often drops are logged at most.
+	dropsEvery = time.Minute
+)
+
+// Run writes events to the queues and delivers them until ctx is done. Then it
+// saves what there is and delivers for a second more what a receiver takes at
+// once. It is called once, when whoever tells events has stopped or goes on
+// only until ctx is done.
+func (h *Hooks) Run(ctx context.Context) {
+	base, cut := context.WithCancel(context.Background())
+	defer cut()
+	h.mu.Lock()
+	h.base = base
+	for _, queues := range h.routes {
+		for _, q := range queues {
+			if q.hook != nil {
+				h.start(q)
+			}
+		}
+	}
+	h.mu.Unlock()
+	for h.gather(ctx) {
+		h.flush()
+	}
+	h.flush()
+	h.end(cut)
+	h.flush()
+	h.client.CloseIdleConnections()
+	if n := h.unsaved(); n > 0 {
+		h.log.Error("events are lost that were neither delivered nor saved", "events", n)
+	}
+}
+
+// unsaved counts the events that wait in memory alone.
+func (h *Hooks) unsaved() (events int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, queues := range h.routes {
+		for _, q := range queues {
+			for _, b := range q.batches {
+				if b.state == unsaved {
+					events += b.events
+				}
+			}
+		}
+	}
+	return events
+}
+
+// gather waits until there is something to write, and for what comes with it.
+func (h *Hooks) gather(ctx context.Context) bool {
+	var again <-chan time.Time
+	if h.failing {
+		again = time.After(saveAgain)
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-h.inbox.wakeC:
+	case <-again:
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-h.inbox.fullC:
+	case <-time.After(gatherTime):
+	}
+	return true
+}
+
+// end lets the deliveries come to their ends.
+func (h *Hooks) end(cut context.CancelFunc) {
+	h.mu.Lock()
+	h.ending = true
+	close(h.endingC)
+	h.mu.Unlock()
+	timer := time.AfterFunc(lastPatience, cut)
+	defer timer.Stop()
+	h.deliveries.Wait()
+}
+
+// flush makes batches of what has come and writes what the file lacks.
+func (h *Hooks) flush() {
+	events := h.inbox.take()
+	h.mu.Lock()
+	h.sealAll(events, time.Now())
+	c := h.takePending()
+	h.mu.Unlock()
+	h.inbox.recycle(events)
+	h.save(c)
+	h.logDrops()
+}
+
+// takePending returns what is to be written. With mu.
+func (h *Hooks) takePending() change {
+	c := h.pending
+	h.pending = change{}
+	kept := c.puts[:0]
+	for _, p := range c.puts {
+		if !p.batch.gone {
+			p.batch.state = saving
+			kept = append(kept, p)
+		}
+	}
+	clear(c.puts[len(kept):])
+	c.puts = kept
+	return c
+}
+
+// save writes the change, and notes it again if that fails.
+func (h *Hooks) save(c change) {
+	if h.disk == nil || c.empty() {
+		return
+	}
+	err := h.disk.write(c)
+	h.mu.Lock()
+	for _, p := range c.puts {
+		if err == nil {
+			p.batch.state, p.batch.body = saved, nil
+		} else {
+			p.batch.state = unsaved
+		}
+	}
+	if err != nil {
+		h.pending = c.and(h.pending)
+	}
+	h.mu.Unlock()
+	switch {
+	case err != nil && !h.failing:
+		h.log.Error("events for webhooks cannot be stored; keeping them in memory and trying again", "error", err)
+	case err == nil && h.failing:
+		h.log.Info("events for webhooks are stored again")
+	}
+	h.failing = err != nil
+}
+
+// logDrops says that events were dropped, once a minute.
+func (h *Hooks) logDrops() {
+	n, now := h.dropped.Load(), time.Now()
+	if n == h.told || now.Sub(h.toldAt) < dropsEvery {
+		return
+	}
+	h.log.Warn("events for webhooks were dropped", "events", n-h.told)
+	h.told, h.toldAt = n, now
+}
