@@ -33,12 +33,14 @@ type Config struct {
 
 	AppsFile string    // apps and keys, read again when it changes
 	Apps     *auth.Set // used when AppsFile is empty
-	DataDir  string    // usage; empty: memory only
+	DataDir  string    // usage, and events for webhooks; empty: memory only
 
 	Loops        int // event loops; 0: one a core
 	DrainTimeout time.Duration
 	Limits       Limits
 	Refuse       Refuse
+	HookSpool    int64        // bytes of events that may wait for webhooks
+	Version      string       // of the build, told to webhooks
 	Logger       *slog.Logger // nil: slog.Default
 }
 
@@ -48,6 +50,8 @@ func DefaultConfig() Config {
 	return Config{
 		DrainTimeout: 10 * time.Second,
 		Refuse:       RefuseHTTP,
+		HookSpool:    256 << 20,
+		Version:      "devel",
 		Limits: Limits{
 			MaxMessageSize:   64 << 10,
 			MaxSubscriptions: 100,
@@ -79,8 +83,14 @@ func (c *Config) normalise() error {
 	if c.Limits.PingInterval > maxPingInterval {
 		return fmt.Errorf("engine: the ping interval must be at most %s", maxPingInterval)
 	}
+	if c.HookSpool < MinHookSpool {
+		return fmt.Errorf("engine: the spool for webhooks must be at least %d bytes", MinHookSpool)
+	}
 	return loops(&c.Loops)
 }
+
+// MinHookSpool is the smallest HookSpool, in bytes: a few of the largest batches.
+const MinHookSpool = 4 << 20
 
 // maxPingInterval keeps times within what a session's clock can tell.
 const maxPingInterval = 7 * 24 * time.Hour

@@ -42,6 +42,14 @@ type turnSpec struct {
 	TTL    int64    `json:"ttl"`
 }
 
+// webhookSpec is one webhook of an app; without events or patterns it is told of all.
+type webhookSpec struct {
+	URL             string   `json:"url"`
+	Secret          string   `json:"secret"`
+	Events          []string `json:"events,omitempty"`
+	ChannelPatterns []string `json:"channelPatterns,omitempty"`
+}
+
 // keySpec is one key, secret when Secret is set, publishable otherwise.
 type keySpec struct {
 	ID              string   `json:"id"`
@@ -60,6 +68,8 @@ type appSpec struct {
 	Plan      planSpec   `json:"plan"`
 	Turn      *turnSpec  `json:"turn,omitempty"`
 	Keys      []*keySpec `json:"keys"`
+
+	Webhooks []webhookSpec `json:"webhooks,omitempty"`
 
 	sk, pk *keySpec
 }

@@ -14,8 +14,10 @@ import (
 	"signalbox/engine/api"
 	"signalbox/engine/auth"
 	"signalbox/engine/cluster"
+	"signalbox/engine/hooks"
 	"signalbox/engine/quota"
 	"signalbox/engine/reactor"
+	"signalbox/engine/registry"
 	"signalbox/engine/session"
 )
 
@@ -29,6 +31,7 @@ type Server struct {
 	hub     *session.Hub
 	gate    *gate
 	ledger  *quota.Ledger
+	hooks   *hooks.Hooks
 	sidecar *api.Server
 	watch   *watcher
 	apiLn   net.Listener
@@ -63,11 +66,18 @@ func New(cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.ledger.LogTo(s.log)
+	if s.hooks, err = hooks.Open(hooks.Options{
+		Dir: cfg.DataDir, MaxSpool: cfg.HookSpool, Agent: "signalbox/" + cfg.Version, Logger: s.log,
+	}); err != nil {
+		return nil, err
+	}
+	s.hooks.Set(keys)
 	if err := s.openAddresses(); err != nil {
 		return nil, err
 	}
 	s.hub = session.NewHub(session.Config{
 		Loops: cfg.Loops, Limits: cfg.Limits, Keys: keys, Ledger: s.ledger, Bus: cluster.Local{}, Logger: s.log,
+		Events: func(app string) registry.Events { return s.hooks.App(app) },
 	})
 	for i := range cfg.Loops {
 		l := s.hub.Loop(i)
@@ -185,6 +195,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.hub != nil {
 		wg.Go(func() { s.ledger.Run(background) })
 		wg.Go(func() { newReclaimer(s.log).run(background) })
+		wg.Go(func() { s.hooks.Run(background) })
 		s.serveHTTP(&wg)
 		if s.watch != nil {
 			wg.Go(func() { s.watch.run(background, s.reloadAndLog) })
@@ -291,6 +302,11 @@ func (s *Server) release() {
 	if s.reactor != nil {
 		s.reactor.Release()
 	}
+	if s.hooks != nil {
+		if err := s.hooks.Close(); err != nil {
+			s.log.Error("the file of events for webhooks was not closed", "error", err)
+		}
+	}
 	if s.ledger != nil {
 		if err := s.ledger.Close(); err != nil {
 			s.log.Error("usage was not saved", "error", err)
@@ -309,6 +325,7 @@ func (s *Server) Reload() error {
 	if err != nil {
 		return err
 	}
+	s.hooks.Set(keys) // first, so that they hear of who is closed or comes
 	s.hub.SetKeys(keys)
 	s.log.Info("apps read", "file", s.cfg.AppsFile, "apps", len(keys.Apps()))
 	return nil

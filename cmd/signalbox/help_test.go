@@ -13,7 +13,7 @@ import (
 var serveFlags = []string{
 	"dev", "listen", "api-listen", "admin-listen", "apps", "data-dir", "loops", "drain-timeout", "refuse",
 	"max-message-size", "max-subscriptions", "message-rate", "message-burst", "connect-rate", "ping-interval",
-	"handshake-timeout", "max-backlog", "max-backlog-total", "presence-window", "snapshot-delay", "gogc", "memory-limit", "log-format", "log-level",
+	"handshake-timeout", "max-backlog", "max-backlog-total", "presence-window", "snapshot-delay", "hook-spool", "gogc", "memory-limit", "log-format", "log-level",
 }
 
 func TestHelp(t *testing.T) {

@@ -37,6 +37,7 @@ func defaults() kong.Vars {
 	return kong.Vars{
 		"echoMaxMessageSize": strconv.Itoa(echoMaxMessageSize),
 		"drainTimeout":       config.DrainTimeout.String(),
+		"hookSpool":          strconv.FormatInt(config.HookSpool, 10),
 		"maxMessageSize":     strconv.Itoa(l.MaxMessageSize),
 		"maxSubscriptions":   strconv.Itoa(l.MaxSubscriptions),
 		"messageRate":        strconv.Itoa(l.MessageRate),
@@ -67,7 +68,7 @@ func (f *limitFlags) limits(p presenceFlags) engine.Limits {
 }
 
 // atLeast reports a flag whose value is under its least useful one.
-func atLeast[T int | time.Duration](flag string, value, least T) error {
+func atLeast[T int | int64 | time.Duration](flag string, value, least T) error {
 	if value < least {
 		return fmt.Errorf("--%s must be at least %v, got %v", flag, least, value)
 	}

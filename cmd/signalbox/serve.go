@@ -29,7 +29,9 @@ type serveCmd struct {
 	AdminListen string `group:"listen" placeholder:"ADDR" help:"Address for /healthz, /readyz and /debug/pprof/; keep it private (default: none)."`
 
 	Apps    string `group:"data" placeholder:"FILE" help:"File with apps and keys; read again when it changes and on SIGHUP (default: apps.yaml)."`
-	DataDir string `group:"data" placeholder:"DIR" help:"Directory for usage counts; one server each (default: data)."`
+	DataDir string `group:"data" placeholder:"DIR" help:"Directory for usage counts and events that wait for webhooks; one server each (default: data)."`
+
+	HookSpool int64 `group:"data" placeholder:"BYTES" default:"${hookSpool}" help:"Bytes of events that may wait for webhooks; beyond, the oldest are dropped (default: ${default})."`
 
 	limitFlags `embed:""`
 
@@ -55,6 +57,9 @@ func (c *serveCmd) Validate() error {
 		return err
 	}
 	if err := c.memoryFlags.Validate(); err != nil {
+		return err
+	}
+	if err := atLeast("hook-spool", c.HookSpool, engine.MinHookSpool); err != nil {
 		return err
 	}
 	if err := atLeast("loops", c.Loops, 0); err != nil {
@@ -110,6 +115,8 @@ func (c *serveCmd) config(logger *slog.Logger) engine.Config {
 	config.Loops = c.Loops
 	config.DrainTimeout = c.DrainTimeout
 	config.Refuse = engine.Refuse(c.Refuse)
+	config.HookSpool = c.HookSpool
+	config.Version = buildVersion()
 	config.Limits = c.limits(c.presenceFlags)
 	config.Limits.MaxBacklogTotal = c.MaxBacklogTotal.of(readHost("/").budget(debug.SetMemoryLimit(-1)))
 	config.Logger = logger

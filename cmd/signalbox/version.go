@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"runtime"
@@ -18,24 +19,30 @@ type versionCmd struct{}
 
 // Run prints the version as one line.
 func (versionCmd) Run(std *stdio) error {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		info = &debug.BuildInfo{}
-	}
-	_, err := io.WriteString(std.out, describeBuild(version, info)+"\n")
+	_, err := io.WriteString(std.out, describeBuild(version, buildInfo())+"\n")
 	return err
+}
+
+// buildInfo is what the build recorded, empty if it did not.
+func buildInfo() *debug.BuildInfo {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info
+	}
+	return &debug.BuildInfo{}
+}
+
+// buildVersion is the version alone, as one word fit for a User-Agent.
+func buildVersion() string { return strings.Trim(versionOf(version, buildInfo()), "()") }
+
+// versionOf is the override, else the module's version.
+func versionOf(override string, info *debug.BuildInfo) string {
+	return cmp.Or(override, info.Main.Version, "(devel)")
 }
 
 // describeBuild joins the version (the override, else the module's) with the
 // commit it was built from, where the build recorded one.
 func describeBuild(override string, info *debug.BuildInfo) string {
-	name := override
-	if name == "" {
-		name = info.Main.Version
-	}
-	if name == "" {
-		name = "(devel)"
-	}
+	name := versionOf(override, info)
 	settings := make(map[string]string, len(info.Settings))
 	for _, s := range info.Settings {
 		settings[s.Key] = s.Value
