@@ -189,7 +189,7 @@ func loadQueues(tx *bbolt.Tx) (list []*queue, err error) {
 			events:  int(binary.BigEndian.Uint32(v)),
 			dropped: int64(binary.BigEndian.Uint64(v[4:])),
 			time:    int64(binary.BigEndian.Uint64(v[12:])),
-			size:    int64(len(v) + batchCost),
+			size:    int64(len(v) - headSize + batchCost),
 			state:   saved,
 		})
 		return nil

@@ -3,7 +3,9 @@ package hooks
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,6 +81,74 @@ func TestCrash(t *testing.T) {
 		synctest.Wait()
 		expect(t, "events", up.events(), want)
 	})
+}
+
+// TestRestartWhenFull: what fits before a restart fits after it.
+func TestRestartWhenFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		o := Options{Client: &receiver{answer: always(0, errDown)}, Dir: dir, MaxSpool: 20_000}
+		f := run(t, file(hookTo(testURL)), o)
+		for f.Stats().Dropped == 0 {
+			f.join("c", 0, 1)
+			time.Sleep(time.Second)
+		}
+		f.stop()
+		before := f.Stats()
+		f = run(t, file(hookTo(testURL)), o)
+		if got := f.Stats(); got.SpooledBytes != before.SpooledBytes {
+			t.Errorf("got %d bytes, want %d", got.SpooledBytes, before.SpooledBytes)
+		}
+		time.Sleep(time.Minute)
+		if got := f.Stats(); got.Dropped != 0 || got.Age < before.Age {
+			t.Errorf("got %+v after %+v", got, before)
+		}
+	})
+}
+
+// TestRandomOutages has the receiver fail and the server restart at random
+// times: all events arrive, in order, each batch as often as it likes but the
+// same.
+func TestRandomOutages(t *testing.T) {
+	for seed := range uint64(8) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 6))
+			dir, r, text := t.TempDir(), &receiver{}, file(hookTo(testURL))
+			f := run(t, text, Options{Client: r, Dir: dir})
+			var want []string
+			for range 60 {
+				switch n := random.IntN(10); {
+				case n < 5:
+					want = append(want, f.join("c", len(want), 1+random.IntN(150))...)
+				case n < 6:
+					r.set(always(500, nil))
+				case n < 8:
+					r.set(nil)
+				default:
+					f.stop()
+					f = run(t, text, Options{Client: r, Dir: dir})
+				}
+				time.Sleep(time.Duration(random.IntN(3000)) * time.Millisecond)
+			}
+			r.set(nil)
+			time.Sleep(2 * maxDelay)
+			synctest.Wait()
+			var got []string
+			seen := map[string][]byte{}
+			for _, q := range r.taken {
+				if was, again := seen[q.batch.ID]; !again {
+					got = append(got, q.describe()...)
+				} else if !bytes.Equal(was, q.body) {
+					t.Errorf("batch %s has changed", q.batch.ID)
+				}
+				seen[q.batch.ID] = q.body
+			}
+			expect(t, fmt.Sprint("seed ", seed), got, want)
+			if s := f.Stats(); s.Dropped != 0 || s.SpooledBytes != 0 {
+				t.Errorf("seed %d: got %+v", seed, s)
+			}
+		})
+	}
 }
 
 // TestRestartWithOtherURL: what waited goes where the webhook in its place leads

@@ -11,9 +11,12 @@ import (
 const (
 	// maxBatch is how many events one request carries at most.
 	maxBatch = 100
-	// batchCost is what a batch counts as beside its events' JSON, in bytes: its
-	// envelope, and what is kept in memory of one that is on the disk.
-	batchCost = 256
+	// batchCost is what a batch counts as beside its body, in bytes: what is kept
+	// in memory of one that is on the disk, and what the file adds.
+	batchCost = 192
+	// maxEnvelope is the most that a body has around its events, in bytes, beside
+	// the app's id, of which each character may need an escape.
+	maxEnvelope = 128
 )
 
 // queue is what waits for one webhook.
@@ -108,14 +111,14 @@ func (h *Hooks) sealAll(events []event, now time.Time) {
 
 // seal queues the batch under way. With mu.
 func (h *Hooks) seal(q *queue, now time.Time) {
-	size := int64(len(q.open) + batchCost)
-	if h.makeRoom(size) {
+	if h.makeRoom(int64(len(q.open) + 2*len(q.app) + maxEnvelope + batchCost)) {
 		h.lastSeq++
-		b := &batch{seq: h.lastSeq, events: q.opened, dropped: q.dropped, time: q.since, size: size}
+		b := &batch{seq: h.lastSeq, events: q.opened, dropped: q.dropped, time: q.since}
 		b.body = h.ids.seal(q.app, q.dropped, q.open, now)
+		b.size = int64(len(b.body) + batchCost)
 		q.dropped = 0
 		q.push(b)
-		h.size += size
+		h.size += b.size
 		if h.disk != nil {
 			h.pending.puts = append(h.pending.puts, put{q.id, b})
 		}
