@@ -64,7 +64,7 @@ const (
 	worthShare = 16
 
 	// pausePerCost is the least time between collections, as a multiple of how
-	// long the last one took: 1 s for a million sessions.
+	// long the last one took: two seconds for a million sessions.
 	pausePerCost = 100
 )
 
