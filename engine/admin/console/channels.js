@@ -7,7 +7,7 @@ import { fault, live } from './live.js';
 import { href, note } from './route.js';
 
 const PAGE = 100;
-const ROSTER = 500;
+const ROSTER = 200; // each with up to 4 KB of metadata
 const PAUSE = 200; // ms between the last key and the search
 
 /** The ids of the apps, the one asked for among them. */

@@ -147,7 +147,12 @@ let bench;
 
 function makeBench(ids) {
   const channel = h('input', { type: 'text', value: 'playground', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
-  const app = select(ids.map((id) => [id, plain(id)]), ids[0]);
+  const app = select([]);
+  const offer = (all) => {
+    const value = app.value;
+    app.replaceChildren(...all.map((id) => h('option', { value: id }, plain(id))));
+    app.value = all.includes(value) ? value : all[0];
+  };
   const ask = (peer) => ({ app: app.value, channel: channel.value, other: (peer === alice ? bob : alice).id.value });
   const alice = new Peer('alice', ask);
   const bob = new Peer('bob', ask);
@@ -162,7 +167,7 @@ function makeBench(ids) {
   const element = h('div', {},
     h('div', { class: 'filters' }, field('App', app), field('Channel', channel), both),
     h('div', { class: 'pair' }, peers.map((p) => p.element)));
-  return { element, app };
+  return { element, offer };
 }
 
 export const title = () => 'Playground';
@@ -184,5 +189,6 @@ export async function render(root, params, signal) {
     return;
   }
   bench ??= makeBench(ids);
+  bench.offer(ids);
   root.append(bench.element);
 }
