@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"signalbox/engine/telemetry"
 )
 
 // loop is our side of one gnet event loop.
@@ -14,6 +16,7 @@ type loop struct {
 	*Reactor
 	index     int
 	upper     Loop
+	counts    *telemetry.Loop // loop-owned
 	turnTask  gnet.Runnable
 	sweepTask gnet.Runnable
 
@@ -37,7 +40,10 @@ type deadline struct {
 }
 
 func newLoop(r *Reactor, index int) *loop {
-	l := &loop{Reactor: r, index: index, handshaker: newHandshaker()}
+	l := &loop{Reactor: r, index: index, handshaker: newHandshaker(), counts: telemetry.NewLoop()}
+	if r.cfg.Counts != nil {
+		l.counts = r.cfg.Counts[index]
+	}
 	l.turnTask = gnet.RunnableFunc(func(context.Context) error {
 		l.upper.Turn()
 		l.closeBroken()

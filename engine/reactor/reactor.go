@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"signalbox/engine/telemetry"
 )
 
 // MaxHead is the longest request head, in bytes: a token with both of its
@@ -62,6 +64,7 @@ type Config struct {
 	// bytes already read. It must not block. nil answers 404.
 	Sidecar func(c net.Conn, read []byte)
 	Logger  *slog.Logger
+	Counts  []*telemetry.Loop // where each loop counts; nil: for itself
 }
 
 // Reactor is a set of event loops listening on one address.

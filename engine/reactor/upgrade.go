@@ -93,7 +93,7 @@ func (c *Conn) upgrade(head []byte, o *outline) {
 		c.refuse(refusal)
 		return
 	}
-	h.request.Addr = c.addr()
+	h.request.Addr = c.Addr()
 	c.state = stateOpen
 	recv, refusal := c.loop.cfg.Gate.Admit(c.loop.index, c, &h.request, h.answer)
 	switch {
@@ -186,6 +186,7 @@ func badUpgrade(err error) *HTTPError {
 
 // refuse answers the request with an error and ends the connection.
 func (c *Conn) refuse(e *HTTPError) {
+	c.loop.counts.Refused(e.Status, e.Code)
 	body, _ := json.Marshal(struct {
 		Error   string `json:"error"`
 		Message string `json:"message"`
@@ -201,8 +202,8 @@ func (c *Conn) refuse(e *HTTPError) {
 	c.Finish()
 }
 
-// addr returns the client's address.
-func (c *Conn) addr() netip.Addr {
+// Addr returns the client's address.
+func (c *Conn) Addr() netip.Addr {
 	if a, ok := c.gc.RemoteAddr().(*net.TCPAddr); ok {
 		return a.AddrPort().Addr().Unmap()
 	}

@@ -84,6 +84,9 @@ func (c *Channel) Peers() int { return int(c.peers.Load()) }
 // SetPeers records the size of the roster. Home loop only.
 func (c *Channel) SetPeers(n int) { c.peers.Store(int32(n)) }
 
+// Count returns how many channels there are.
+func (s *Space) Count() int { return s.channels.count() }
+
 // Listed is one row of Space.List.
 type Listed struct {
 	Name  string

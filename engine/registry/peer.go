@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"slices"
 	"sync/atomic"
 )
@@ -22,6 +23,9 @@ func (r Ref) Slot() uint32 { return uint32(r) }
 
 // Gen returns the slot's generation.
 func (r Ref) Gen() uint32 { return uint32(r>>32) & 0xffffff }
+
+// String returns the Ref as it stands in logs: loop, slot and generation.
+func (r Ref) String() string { return fmt.Sprintf("%d-%d-%d", r.Loop(), r.Slot(), r.Gen()) }
 
 // Peer is the directory's entry for a peerId with at least one socket.
 type Peer struct {

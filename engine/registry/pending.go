@@ -1,6 +1,9 @@
 package registry
 
-import "sort"
+import (
+	"sort"
+	"time"
+)
 
 // Pending is the frames a Part has not written yet: one stream for the
 // subscribers that get plain frames, one for those that asked for the
@@ -23,6 +26,10 @@ type Pending struct {
 	due   int
 	// tellLast has the next flush tell the deltas behind all frames.
 	tellLast bool
+	// Since is when the oldest of the frames that wait for a flush was
+	// published, and Flushing that of the flush under way, by the owner's
+	// clock; 0: none.
+	Since, Flushing time.Duration
 }
 
 // Tell is a place in a part's streams at which roster changes are due: behind
@@ -99,6 +106,7 @@ func (p *Part) Freeze(seq uint32) {
 		p.Tell(seq)
 	}
 	p.Out.frozen = true
+	p.Out.Flushing, p.Out.Since = p.Out.Since, 0
 	p.Out.limit = [2]uint32{p.end(0), p.end(1)}
 	p.Out.due = len(p.Out.tells)
 }

@@ -147,6 +147,17 @@ func (t *table[T, P]) rehash(s *shard[T]) {
 	s.slots.Store(&slots)
 }
 
+// count returns the number of elements. Any goroutine.
+func (t *table[T, P]) count() (n int) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		n += s.live
+		s.mu.Unlock()
+	}
+	return n
+}
+
 // each calls f for the elements; those that come or go meanwhile may be missed.
 func (t *table[T, P]) each(f func(P)) {
 	for i := range t.shards {

@@ -167,7 +167,7 @@ func (s *Session) pump() {
 			return
 		}
 	case now-b.moved > 2*s.loop.hub.limits.PingInterval.Milliseconds():
-		s.close(protocol.ClosePolicy)
+		s.closeSlow()
 		return
 	default:
 		b.pause = min(2*b.pause, maxPause)
@@ -186,7 +186,7 @@ func (s *Session) advance() {
 	b := s.busy.stream
 	for s.open && !s.lost && s.conn.Queued() == 0 {
 		if part := b.nextPart(s.loop); part != nil {
-			s.conn.Write(part) // a snapshot does not count against the session's backlog
+			s.transmit(part) // a snapshot does not count against the session's backlog
 			s.weigh()
 			if b.snapshot.More() {
 				return // leave the loop to others

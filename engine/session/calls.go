@@ -55,9 +55,10 @@ func (h *Hub) Publish(ctx context.Context, app, channel, from string, meta, data
 	if err := h.bus.Publish(cluster.Publication{App: app, Channel: channel, From: from, FromMetadata: meta, Data: data}); err != nil {
 		return 0, err
 	}
+	h.published.Add(1)
 	ch := a.Space.Find(channel)
 	to := h.targets(a, ch)
-	m := &publication{app: a, ch: ch, channel: channel, from: from, except: noSocket}
+	m := &publication{app: a, ch: ch, channel: channel, from: from, except: noSocket, at: h.time()}
 	m.plain = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, channel, from, nil, data))
 	if meta != nil {
 		m.meta = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, channel, from, meta, data))
@@ -76,6 +77,7 @@ func (h *Hub) Send(ctx context.Context, app, to, from string, meta, data []byte)
 	if err != nil {
 		return 0, err
 	}
+	h.sent.Add(1)
 	refs := h.App(app).Space.Sockets([]byte(to))
 	t := newTally(len(refs))
 	h.sendDirect(refs, from, frame.AppendFrame(nil, frame.OpText, protocol.AppendDirect(nil, from, meta, data)), nil, t)

@@ -78,7 +78,9 @@ func (l *Loop) line(p *registry.Part, in uint8) {
 // subscriber, and yields when its budget is spent.
 func (l *Loop) flush() {
 	l.gathered = 0
-	if p := l.nextDirty(); p != nil && !p.Frozen() && l.patience.wait(len(p.Subs), l.seq, l.now) {
+	p := l.nextDirty()
+	l.patience.holds = p != nil && !p.Frozen() && l.patience.wait(len(p.Subs), l.seq, l.now)
+	if l.patience.holds {
 		l.comeBack()
 		return
 	}
@@ -166,6 +168,9 @@ func (l *Loop) freeze(p *registry.Part) {
 
 // thaw ends a part's flush.
 func (l *Loop) thaw(p *registry.Part) {
+	if at := p.Out.Flushing; at != 0 {
+		l.counts.Flush.Observe(l.hub.time() - at)
+	}
 	steps := p.Deltas.Len()
 	told, any := p.Thaw()
 	if any {

@@ -10,6 +10,7 @@ import (
 	"signalbox/engine/cluster"
 	"signalbox/engine/quota"
 	"signalbox/engine/registry"
+	"signalbox/engine/telemetry"
 	"signalbox/protocol"
 )
 
@@ -40,7 +41,7 @@ func (l Limits) backlog() int {
 	return max(l.MaxBacklog, 2*(l.MaxMessageSize+envelope))
 }
 
-// Config is what a Hub is made of. All fields but Events are required.
+// Config is what a Hub is made of. All fields but Events and Counts are required.
 type Config struct {
 	Loops  int
 	Limits Limits
@@ -51,6 +52,7 @@ type Config struct {
 	// Events returns what hears of an app's peers and channels; nil: nothing
 	// does.
 	Events func(app string) registry.Events
+	Counts []*telemetry.Loop // where each loop counts; nil: for itself
 }
 
 // App is what the server keeps of an app for as long as it runs.
@@ -58,6 +60,8 @@ type App struct {
 	ID    string
 	Quota *quota.App
 	Space *registry.Space
+
+	delivered []delivered // by loop
 }
 
 // Hub is all event loops and what they share.
@@ -74,8 +78,11 @@ type Hub struct {
 
 	// Any goroutine (atomic).
 	keys      atomic.Pointer[auth.Set]
-	backlog   atomic.Int64 // bytes queued for slow readers, of all loops
-	relieving atomic.Bool  // the slowest readers are being closed
+	backlog   atomic.Int64  // bytes queued for slow readers, of all loops
+	relieving atomic.Bool   // the slowest readers are being closed
+	published atomic.Uint64 // by REST
+	sent      atomic.Uint64 // by REST
+	tallies   tallies
 
 	mu sync.RWMutex
 	// Guarded by mu.
@@ -95,8 +102,13 @@ func NewHub(cfg Config) *Hub {
 		apps:   map[string]*App{},
 	}
 	for i := range cfg.Loops {
-		h.loops = append(h.loops, newLoop(h, i))
+		counts := telemetry.NewLoop()
+		if cfg.Counts != nil {
+			counts = cfg.Counts[i]
+		}
+		h.loops = append(h.loops, newLoop(h, i, counts))
 	}
+	h.tallies.latest = make([]*telemetry.Loop, cfg.Loops)
 	h.keys.Store(cfg.Keys)
 	h.setPlans(cfg.Keys)
 	return h
@@ -136,7 +148,7 @@ func (h *Hub) App(id string) *App {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if a = h.apps[id]; a == nil {
-		a = &App{ID: id, Quota: h.ledger.App(id), Space: registry.NewSpace(len(h.loops))}
+		a = &App{ID: id, Quota: h.ledger.App(id), Space: registry.NewSpace(len(h.loops)), delivered: make([]delivered, len(h.loops))}
 		if h.events != nil {
 			a.Space.Events = h.events(id)
 		}
@@ -158,5 +170,8 @@ func (h *Hub) standing(key *auth.Key) protocol.CloseCode {
 	return 0
 }
 
-// clock returns the milliseconds since the hub was made; it never jumps.
-func (h *Hub) clock() int64 { return time.Since(h.start).Milliseconds() }
+// time returns the time since the hub was made; it never jumps.
+func (h *Hub) time() time.Duration { return time.Since(h.start) }
+
+// clock is time in milliseconds.
+func (h *Hub) clock() int64 { return h.time().Milliseconds() }

@@ -2,8 +2,10 @@ package session
 
 import (
 	"sync/atomic"
+	"time"
 
 	"signalbox/engine/registry"
+	"signalbox/engine/telemetry"
 	"signalbox/protocol"
 )
 
@@ -22,18 +24,23 @@ type Loop struct {
 	index int
 	waker Waker
 
+	counts *telemetry.Loop // loop-owned
+
 	// Any goroutine.
 	inbox   inbox
 	inbound atomic.Int64 // bytes of messages in the inbox
 
 	// Loop-owned.
-	now         int64 // ms of the hub's clock, as of the last Begin or Turn
-	scheduled   bool  // a Turn is on its way
+	clock       time.Duration // the hub's clock, as of the last Begin or Turn
+	now         int64         // that in ms
+	scheduled   bool          // a Turn is on its way
 	sessions    []*Session
 	free        []uint32 // slots without a session
 	gens        []uint32 // generation, by slot
 	due         []moment // when the session's tick is next needed, by slot; 0: no session
-	open        int      // sessions
+	opened      []uint32 // when the session was opened, s of the hub's clock, by slot
+	farewells   farewells
+	open        int // sessions
 	timers      timers
 	skew        int64 // ms between the wall clock and the hub's, as of the last sweep
 	wild        map[*registry.Space]*registry.Wild
@@ -56,8 +63,8 @@ type Loop struct {
 	message     [2][]byte // scratch: the frames of the publication under way, plain and with metadata
 }
 
-func newLoop(h *Hub, index int) *Loop {
-	return &Loop{hub: h, index: index, wild: map[*registry.Space]*registry.Wild{}, untold: map[string][]*registry.Part{}}
+func newLoop(h *Hub, index int, counts *telemetry.Loop) *Loop {
+	return &Loop{hub: h, index: index, counts: counts, wild: map[*registry.Space]*registry.Wild{}, untold: map[string][]*registry.Part{}}
 }
 
 // Bind gives the loop its waker. Called once, before anything is posted.
@@ -66,7 +73,7 @@ func (l *Loop) Bind(w Waker) { l.waker = w }
 // Start starts the loop's clock. Called once, on the loop's goroutine, before
 // any session is opened.
 func (l *Loop) Start() {
-	l.now = l.hub.clock()
+	l.look()
 	l.sweep()
 	l.Turn()
 }
@@ -82,8 +89,14 @@ func (l *Loop) Post(task func(*Loop)) {
 // Begin is called before input is handed to any session: what was posted before
 // the input was read comes first.
 func (l *Loop) Begin() {
-	l.now = l.hub.clock()
+	l.look()
 	l.drain()
+}
+
+// look reads the clock.
+func (l *Loop) look() {
+	l.clock = l.hub.time()
+	l.now = l.clock.Milliseconds()
 }
 
 func (l *Loop) drain() {
@@ -95,13 +108,16 @@ func (l *Loop) drain() {
 // Turn does everything that is due. Called by the Waker's doing.
 func (l *Loop) Turn() {
 	l.scheduled = false
-	l.now = l.hub.clock()
+	l.look()
 	l.drain()
 	l.runTimers()
 	l.bury()
 	l.flush()
 	l.uncork()
 	l.bury()
+	if !l.patience.holds {
+		l.counts.Turn.Observe(l.hub.time() - l.clock)
+	}
 }
 
 // schedule makes sure that a Turn follows.

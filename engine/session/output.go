@@ -34,6 +34,7 @@ const maxCork = 256 << 10
 
 // putText is put for one text frame.
 func (s *Session) putText(text []byte) {
+	s.loop.counts.FramesOut++
 	s.loop.wire = frame.AppendFrame(s.loop.wire[:0], frame.OpText, text)
 	s.put(s.loop.wire)
 }
@@ -70,7 +71,7 @@ func (s *Session) send(b []byte) {
 	if !s.open || s.lost {
 		return
 	}
-	s.conn.Write(b)
+	s.transmit(b)
 	if s.conn.Queued() > 0 || s.under().weight > 0 {
 		s.weigh()
 	}
@@ -88,10 +89,24 @@ func (s *Session) weigh() {
 		most += partSize // what the connection has may be part of a snapshot
 	}
 	if weight > most {
-		s.close(protocol.ClosePolicy)
+		s.closeSlow()
 		return
 	}
 	s.loop.reckon(s, weight)
+}
+
+// transmit writes to the socket.
+func (s *Session) transmit(b []byte) {
+	c := s.loop.counts
+	c.Writes++
+	c.BytesOut += uint64(len(b))
+	s.conn.Write(b)
+}
+
+// closeSlow closes a session whose reader has fallen behind too far.
+func (s *Session) closeSlow() {
+	s.loop.counts.SlowConsumers++
+	s.close(protocol.ClosePolicy)
 }
 
 // uncork flushes every cork of the loop.
@@ -115,6 +130,7 @@ func (s *Session) ack(requestID []byte) {
 
 // refuse answers a request that cannot be done.
 func (s *Session) refuse(requestID []byte, code protocol.ErrorCode) {
+	s.loop.counts.Errors[code]++
 	s.loop.text = protocol.AppendError(s.loop.text[:0], requestID, code)
 	s.putText(s.loop.text)
 }

@@ -14,6 +14,7 @@ type patience struct {
 	rounds int    // since the flush was first held back
 	empty  int    // rounds since a frame last came
 	seq    uint32 // the last frame then
+	holds  bool   // the flush of this turn is held back
 }
 
 const (

@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"time"
 	"unsafe"
 
 	"signalbox/engine/cluster"
@@ -21,9 +22,10 @@ type publication struct {
 	ch      *registry.Channel // nil if nobody subscribed to it by name
 	channel string
 	from    string
-	except  registry.Ref // the sending socket, or noSocket
-	plain   []byte       // whole frame
-	meta    []byte       // whole frame with the sender's metadata; nil: as plain
+	except  registry.Ref  // the sending socket, or noSocket
+	at      time.Duration // when it came, by the hub's clock
+	plain   []byte        // whole frame
+	meta    []byte        // whole frame with the sender's metadata; nil: as plain
 }
 
 // publish sends a message to the channel's other subscribers.
@@ -40,6 +42,7 @@ func (s *Session) publish(r *request) {
 	} else {
 		name = string(r.Channel)
 	}
+	l.counts.Publishes++
 	err := l.hub.bus.Publish(cluster.Publication{
 		App: s.app.ID, Channel: name, From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data,
 	})
@@ -49,7 +52,7 @@ func (s *Session) publish(r *request) {
 	}
 	to := l.hub.targets(s.app, ch)
 	if to != 0 {
-		m := publication{app: s.app, ch: ch, channel: name, from: s.peer.ID, except: s.ref()}
+		m := publication{app: s.app, ch: ch, channel: name, from: s.peer.ID, except: s.ref(), at: l.clock}
 		m.plain, m.meta = l.encode(ch, name, s.peer.ID, s.meta, r.Data, s.app.Space.Wild() != 0)
 		if others := to &^ (1 << l.index); others != 0 {
 			l.hub.fanOut(m.clone(), others, nil)
@@ -184,15 +187,26 @@ func (l *Loop) append(p *registry.Part, m *publication) int {
 	}
 	l.seq++
 	size := p.Append(m.plain, m.meta, l.seq)
+	if p.Out.Since == 0 {
+		p.Out.Since = m.at
+	}
 	n := len(p.Subs)
 	if i >= 0 {
 		p.Skip(i)
 		n--
 	}
+	l.delivered(m.app, n)
 	if size > maxPending {
 		l.flushNow(p)
 	}
 	return n
+}
+
+// delivered counts a publication handed to so many subscribers.
+func (l *Loop) delivered(app *App, n int) {
+	l.counts.Deliveries += uint64(n)
+	l.counts.FramesOut += uint64(n)
+	app.delivered[l.index].n += uint64(n)
 }
 
 // place returns the session's index in the part, or -1.
@@ -227,6 +241,7 @@ func (l *Loop) deliverWild(w *registry.Wild, m *publication) int {
 			n++
 		}
 	})
+	l.delivered(m.app, n)
 	return n
 }
 
@@ -242,6 +257,7 @@ func (s *Session) direct(r *request) {
 		s.refuse(r.RequestID, protocol.OverMessageQuota)
 		return
 	}
+	s.loop.counts.Directs++
 	away, err := h.bus.Send(cluster.Direct{
 		App: s.app.ID, To: string(r.To), From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data,
 	})
@@ -290,6 +306,7 @@ func (h *Hub) sendDirect(refs []registry.Ref, from string, direct []byte, own *L
 // takeDirect gives the session a direct message, behind all that was published
 // to it before and behind the presence that tells of its sender.
 func (s *Session) takeDirect(from string, direct []byte) {
+	s.loop.counts.FramesOut++
 	s.hearOf(from)
 	s.put(direct)
 }

@@ -2,14 +2,18 @@ package session
 
 import (
 	"errors"
+	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"signalbox/engine/auth"
 	"signalbox/engine/quota"
 	"signalbox/engine/registry"
+	"signalbox/engine/telemetry"
 	"signalbox/protocol"
 	"signalbox/protocol/frame"
 )
@@ -130,11 +134,12 @@ func (l *Loop) Open(conn Conn, id *auth.Identity, head []byte) *Session {
 		code = protocol.CloseConnectionLimit
 	}
 	if code != 0 {
+		l.counts.Refused(http.StatusSwitchingProtocols, strconv.Itoa(int(code)))
 		conn.Write(frame.AppendClose(head, code, code.Reason()))
 		conn.Finish()
 		return nil
 	}
-	l.now = l.hub.clock()
+	l.look()
 	s := &Session{
 		loop: l, conn: conn, app: app, grant: id.Grant, open: true,
 		meta: string(id.PeerMetadata), expires: min(id.ExpiresAt, math.MaxInt64/1000) * 1000, lastSeen: momentOf(l.now),
@@ -142,6 +147,9 @@ func (l *Loop) Open(conn Conn, id *auth.Identity, head []byte) *Session {
 	l.enter(s)
 	s.peer = app.Space.Enter(id.PeerID, s.ref())
 	s.welcome(id, head)
+	if s.logs() {
+		s.log("session opened", slog.String("peer", id.PeerID), slog.Any("client", addrOf(conn)))
+	}
 	return s
 }
 
@@ -155,7 +163,10 @@ func (l *Loop) enter(s *Session) {
 		l.sessions = append(l.sessions, s)
 		l.gens = append(l.gens, 0)
 		l.due = append(l.due, 0)
+		l.opened = append(l.opened, 0)
 	}
+	l.opened[s.slot] = uint32(l.now / 1000)
+	l.counts.Connects++
 	l.open++
 	// The first ping comes after a half to the whole interval and a tenth.
 	p := l.hub.limits.PingInterval.Milliseconds()
@@ -172,6 +183,7 @@ func (s *Session) welcome(id *auth.Identity, head []byte) {
 		MaxMessageSize: s.loop.hub.limits.MaxMessageSize,
 		Metadata:       id.WelcomeMetadata(now),
 	})
+	s.loop.counts.FramesOut++
 	s.write(frame.AppendFrame(head, frame.OpText, s.loop.text))
 }
 
@@ -207,6 +219,7 @@ func (s *Session) Receive(buf []byte) int {
 		s.message(m)
 	}
 	l.receiving = nil
+	l.counts.BytesIn += uint64(done)
 	if !s.open {
 		l.schedule()
 		return len(buf)
@@ -226,12 +239,14 @@ func (s *Session) fail(err error) {
 
 // message deals with one message or control frame.
 func (s *Session) message(m frame.Message) {
+	s.loop.counts.FramesIn++
 	switch m.Op {
 	case frame.OpText:
 		s.handle(m.Payload)
 	case frame.OpBinary:
 		s.close(protocol.CloseUnsupported)
 	case frame.OpPing:
+		s.loop.counts.FramesOut++
 		s.put(frame.AppendFrame(nil, frame.OpPong, m.Payload))
 	case frame.OpClose:
 		s.answerClose(m.Payload)
@@ -245,20 +260,20 @@ func (s *Session) answerClose(payload []byte) {
 	case err != nil:
 		s.fail(err)
 	case len(payload) == 0:
-		s.end(frame.AppendFrame(nil, frame.OpClose, nil))
+		s.end(frame.AppendFrame(nil, frame.OpClose, nil), telemetry.Close{Code: telemetry.NoCode, By: telemetry.Client})
 	default:
-		s.end(frame.AppendClose(nil, protocol.CloseCode(code), ""))
+		s.end(frame.AppendClose(nil, protocol.CloseCode(code), ""), telemetry.Close{Code: protocol.CloseCode(code), By: telemetry.Client})
 	}
 }
 
 // close ends the session with a close frame of the server's.
 func (s *Session) close(code protocol.CloseCode) {
-	s.end(frame.AppendClose(nil, code, code.Reason()))
+	s.end(frame.AppendClose(nil, code, code.Reason()), telemetry.Close{Code: code, By: telemetry.Server})
 }
 
 // end writes the last frame and closes the session. What others see of it ends
 // within the turn.
-func (s *Session) end(last []byte) {
+func (s *Session) end(last []byte, how telemetry.Close) {
 	if !s.open {
 		return
 	}
@@ -266,12 +281,13 @@ func (s *Session) end(last []byte) {
 	if b := s.under().stream; b != nil {
 		before = b.rest() // what is queued behind it is given up
 	}
-	s.conn.Write(slices.Concat(before, last))
+	s.transmit(slices.Concat(before, last))
 	if !s.open { // the write failed
 		return
 	}
+	s.loop.counts.FramesOut++
 	s.conn.Finish()
-	s.bye()
+	s.bye(how)
 }
 
 // Closed tells that the connection is gone. unread is input that arrived before
@@ -287,15 +303,19 @@ func (s *Session) Closed(unread []byte) {
 		b.unread = append(b.unread, unread...)
 		return
 	}
-	s.bye()
+	s.bye(lost)
 }
+
+// lost is the end of a session whose connection is gone.
+var lost = telemetry.Close{Code: telemetry.Gone, By: telemetry.Network}
 
 // Overflow closes a session whose client sends on and on while it is held.
 func (s *Session) Overflow() { s.close(protocol.ClosePolicy) }
 
-func (s *Session) bye() {
+func (s *Session) bye(how telemetry.Close) {
 	s.open = false
 	s.loop.reckon(s, 0)
+	s.note(how)
 	s.loop.gone = append(s.loop.gone, s)
 	s.loop.schedule()
 }
@@ -310,7 +330,7 @@ func (s *Session) release() {
 		if s.held {
 			s.begin().unread = unread[n:]
 		} else if s.open {
-			s.bye()
+			s.bye(lost)
 		}
 	case s.open:
 		s.flushCork()

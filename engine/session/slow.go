@@ -3,8 +3,6 @@ package session
 import (
 	"container/heap"
 	"sync/atomic"
-
-	"signalbox/protocol"
 )
 
 // slowReaders are a loop's sessions with bytes that wait in user space for their
@@ -175,7 +173,7 @@ func (l *Loop) closeSlowest() {
 		s := l.slow.list[0]
 		weight := s.busy.weight
 		if s.weigh(); s.under().weight == weight {
-			s.close(protocol.ClosePolicy)
+			s.closeSlow()
 		}
 		s.settle()
 		l.tellSum()

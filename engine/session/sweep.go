@@ -64,6 +64,7 @@ func (s *Session) tick() {
 		s.late = true
 	case s.nextPing.until(l.now) <= 0:
 		s.nextPing = momentOf(l.now + ping*9/10 + rand.Int64N(ping/5+1))
+		l.counts.FramesOut++
 		s.put(pingFrame)
 	}
 	l.due[s.slot] = s.nextTick()
