@@ -27,9 +27,11 @@ const (
 
 // Config is what a Server is made of; begin with DefaultConfig.
 type Config struct {
-	Listen      string // host:port of the public address
-	APIListen   string // host:port for REST alone; empty: none
-	AdminListen string // host:port for health checks and profiles; empty: none
+	Listen      string   // host:port of the public address
+	APIListen   string   // host:port for REST alone; empty: none
+	AdminListen string   // host:port for health checks, metrics and the console; empty: none
+	AdminHosts  []string // host names that the admin address answers to, beside loopback
+	AdminToken  string   // that the admin address asks for; required off loopback
 
 	AppsFile string    // apps and keys, read again when it changes
 	Apps     *auth.Set // used when AppsFile is empty
@@ -40,8 +42,9 @@ type Config struct {
 	Limits       Limits
 	Refuse       Refuse
 	HookSpool    int64        // bytes of events that may wait for webhooks
-	Version      string       // of the build, told to webhooks
 	Logger       *slog.Logger // nil: slog.Default
+
+	Version, Commit string // of the build, to be shown and told to webhooks
 }
 
 // DefaultConfig returns the configuration of a server for production, without
@@ -80,6 +83,9 @@ func (c *Config) normalise() error {
 	if c.Limits.MaxMessageSize < 1 || c.Limits.PingInterval <= 0 || c.Limits.HandshakeTimeout <= 0 {
 		return fmt.Errorf("engine: message size, ping interval and handshake timeout must be positive")
 	}
+	if t := c.AdminToken; t != "" && len(t) < minAdminToken {
+		return fmt.Errorf("engine: the admin token must be at least %d characters", minAdminToken)
+	}
 	if c.Limits.PingInterval > maxPingInterval {
 		return fmt.Errorf("engine: the ping interval must be at most %s", maxPingInterval)
 	}
@@ -91,6 +97,10 @@ func (c *Config) normalise() error {
 
 // MinHookSpool is the smallest HookSpool, in bytes: a few of the largest batches.
 const MinHookSpool = 4 << 20
+
+// minAdminToken is the shortest admin token, in bytes: it can be tried out from
+// wherever the address is reached.
+const minAdminToken = 16
 
 // maxPingInterval keeps times within what a session's clock can tell.
 const maxPingInterval = 7 * 24 * time.Hour

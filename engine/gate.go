@@ -2,7 +2,9 @@ package engine
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"signalbox/engine/quota"
 	"signalbox/engine/reactor"
 	"signalbox/engine/session"
+	"signalbox/engine/telemetry"
 	"signalbox/protocol/frame"
 )
 
@@ -20,6 +23,8 @@ type gate struct {
 	hub    *session.Hub
 	rate   *quota.AddrRate // nil: any rate
 	refuse Refuse
+	counts []*telemetry.Loop // by loop
+	log    *slog.Logger
 
 	draining atomic.Bool
 }
@@ -46,7 +51,7 @@ func (g *gate) Admit(loop int, c *reactor.Conn, r *reactor.Request, response []b
 	}
 	id, err := g.identify(r, now)
 	if err != nil {
-		return nil, g.turnAway(c, err, response)
+		return nil, g.turnAway(loop, c, r, err, response)
 	}
 	if s := g.hub.Loop(loop).Open(c, id, response); s != nil {
 		return s, nil
@@ -66,14 +71,16 @@ func (g *gate) identify(r *reactor.Request, now time.Time) (*auth.Identity, erro
 
 // turnAway refuses a credential: with an HTTP status, or by an upgrade followed
 // by a close code.
-func (g *gate) turnAway(c *reactor.Conn, err error, response []byte) *reactor.HTTPError {
+func (g *gate) turnAway(loop int, c *reactor.Conn, r *reactor.Request, err error, response []byte) *reactor.HTTPError {
 	refusal := (*auth.Refusal)(nil)
 	if !errors.As(err, &refusal) {
 		return &reactor.HTTPError{Status: http.StatusInternalServerError, Code: "internal_error", Message: "try again"}
 	}
+	g.log.Debug("credential refused", "client", r.Addr, "status", refusal.Status, "code", int(refusal.Close), "detail", refusal.Detail)
 	if refusal.Status != 0 && g.refuse == RefuseHTTP {
 		return &reactor.HTTPError{Status: refusal.Status, Code: refusal.Code, Message: refusal.Message}
 	}
+	g.counts[loop].Refused(http.StatusSwitchingProtocols, strconv.Itoa(int(refusal.Close)))
 	c.Write(frame.AppendClose(response, refusal.Close, refusal.Close.Reason()))
 	c.Finish()
 	return nil

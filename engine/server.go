@@ -19,6 +19,7 @@ import (
 	"signalbox/engine/reactor"
 	"signalbox/engine/registry"
 	"signalbox/engine/session"
+	"signalbox/engine/telemetry"
 )
 
 // Server is a Signalbox, or an echo server on the same reactor.
@@ -33,10 +34,11 @@ type Server struct {
 	ledger  *quota.Ledger
 	hooks   *hooks.Hooks
 	sidecar *api.Server
+	series  *telemetry.Series // nil without an admin address
 	watch   *watcher
 	apiLn   net.Listener
 	adminLn net.Listener
-	admin   *http.Server // set by Run
+	admin   *http.Server // nil without an admin address
 
 	readyC   chan struct{} // closed when connections are accepted
 	serving  atomic.Bool   // connections are accepted and the server is not draining
@@ -49,7 +51,8 @@ func New(cfg Config) (_ *Server, err error) {
 	if err := cfg.normalise(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, readyC: make(chan struct{})}
+	log := slog.New(telemetry.Sample(cfg.Logger.Handler()))
+	s := &Server{cfg: cfg, log: log, readyC: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -72,11 +75,15 @@ func New(cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.hooks.Set(keys)
-	if err := s.openAddresses(); err != nil {
+	counts := make([]*telemetry.Loop, cfg.Loops)
+	for i := range counts {
+		counts[i] = telemetry.NewLoop()
+	}
+	if err := s.openAddresses(counts); err != nil {
 		return nil, err
 	}
 	s.hub = session.NewHub(session.Config{
-		Loops: cfg.Loops, Limits: cfg.Limits, Keys: keys, Ledger: s.ledger, Bus: cluster.Local{}, Logger: s.log,
+		Loops: cfg.Loops, Limits: cfg.Limits, Keys: keys, Ledger: s.ledger, Bus: cluster.Local{}, Logger: s.log, Counts: counts,
 		Events: func(app string) registry.Events { return s.hooks.App(app) },
 	})
 	for i := range cfg.Loops {
@@ -89,9 +96,11 @@ func New(cfg Config) (_ *Server, err error) {
 		Backend:        backend{s.hub},
 		Logger:         s.log,
 		MaxMessageSize: cfg.Limits.MaxMessageSize,
-		Ready:          s.ready,
 		HandBack:       s.handBack,
 	})
+	if s.adminLn != nil {
+		s.serveAdmin()
+	}
 	return s, nil
 }
 
@@ -99,8 +108,8 @@ func New(cfg Config) (_ *Server, err error) {
 // another loop.
 const maxUnread = 1 << 20
 
-func (s *Server) openAddresses() (err error) {
-	s.gate = &gate{refuse: s.cfg.Refuse}
+func (s *Server) openAddresses(counts []*telemetry.Loop) (err error) {
+	s.gate = &gate{refuse: s.cfg.Refuse, counts: counts, log: s.log}
 	if n := s.cfg.Limits.ConnectRate; n > 0 {
 		s.gate.rate = quota.NewAddrRate(n)
 	}
@@ -113,6 +122,7 @@ func (s *Server) openAddresses() (err error) {
 		Gate:             s.gate,
 		Sidecar:          func(c net.Conn, read []byte) { s.sidecar.Handoff(c, read) },
 		Logger:           s.log,
+		Counts:           counts,
 	})
 	if err != nil {
 		return err
@@ -120,11 +130,13 @@ func (s *Server) openAddresses() (err error) {
 	if s.apiLn, err = s.listen(s.cfg.APIListen, 0); err != nil {
 		return err
 	}
-	s.adminLn, err = s.listen(s.cfg.AdminListen, adminReserve)
+	if s.adminLn, err = s.listen(s.cfg.AdminListen, adminReserve); err == nil && s.adminLn != nil {
+		err = s.checkAdmin()
+	}
 	return err
 }
 
-// adminReserve is how many connections the health checks may have when the
+// adminReserve is how many connections the admin address may have when the
 // server is full.
 const adminReserve = 8
 
@@ -154,7 +166,7 @@ func (s *Server) Addr() net.Addr { return s.reactor.Addr() }
 // APIAddr returns the address for REST alone, nil if there is none.
 func (s *Server) APIAddr() net.Addr { return addrOf(s.apiLn) }
 
-// AdminAddr returns the address of the health checks, nil if there is none.
+// AdminAddr returns the admin address, nil if there is none.
 func (s *Server) AdminAddr() net.Addr { return addrOf(s.adminLn) }
 
 func addrOf(ln net.Listener) net.Addr {
@@ -197,6 +209,9 @@ func (s *Server) Run(ctx context.Context) error {
 		wg.Go(func() { newReclaimer(s.log).run(background) })
 		wg.Go(func() { s.hooks.Run(background) })
 		s.serveHTTP(&wg)
+		if s.series != nil {
+			wg.Go(func() { s.countSeconds(background) })
+		}
 		if s.watch != nil {
 			wg.Go(func() { s.watch.run(background, s.reloadAndLog) })
 		}
@@ -235,20 +250,10 @@ func (s *Server) serveHTTP(wg *sync.WaitGroup) {
 			}
 		})
 	}
-	if s.adminLn != nil {
-		admin := &http.Server{
-			Handler:           s.sidecar.AdminHandler(),
-			ReadHeaderTimeout: adminTimeout,
-			IdleTimeout:       adminTimeout,
-			WriteTimeout:      adminTimeout,
-			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		}
-		wg.Go(func() { _ = admin.Serve(s.adminLn) }) // until release closes the listener
-		s.admin = admin
+	if s.admin != nil {
+		wg.Go(func() { _ = s.admin.Serve(s.adminLn) }) // until release closes the listener
 	}
 }
-
-const adminTimeout = 10 * time.Second
 
 // settleTime is how long clients have to answer the last close frames of a
 // drain.

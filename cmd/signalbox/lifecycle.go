@@ -11,22 +11,24 @@ import (
 )
 
 // lifecycle turns the process's signals into what a server can be told: to
-// drain, to reload, to end at once. It listens from its creation on, so that a
+// drain, to reload, to log more or less, to end at once. It listens from its creation on, so that a
 // signal during start-up is not lost.
 type lifecycle struct {
 	ctx     context.Context // Done at the first SIGTERM or SIGINT.
 	cancel  context.CancelFunc
 	endC    chan os.Signal
 	reloadC chan os.Signal
+	levelC  chan os.Signal
 }
 
 // newLifecycle begins to listen. abort ends the process; it is called at the
 // second SIGTERM or SIGINT, whatever the drain is waiting for.
 func newLifecycle(abort func()) *lifecycle {
-	l := &lifecycle{endC: make(chan os.Signal, 2), reloadC: make(chan os.Signal, 1)}
+	l := &lifecycle{endC: make(chan os.Signal, 2), reloadC: make(chan os.Signal, 1), levelC: make(chan os.Signal, 1)}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	signal.Notify(l.endC, syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(l.reloadC, syscall.SIGHUP)
+	signal.Notify(l.levelC, syscall.SIGUSR1)
 	go func() {
 		<-l.endC
 		l.cancel()

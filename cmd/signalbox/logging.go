@@ -1,25 +1,48 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log/slog"
+	"os"
 )
 
 // loggingFlags choose the form of the log, which goes to stderr.
 type loggingFlags struct {
 	LogFormat string `group:"logging" placeholder:"FORMAT" enum:"text,json" default:"text" help:"Form of the log on stderr, text or json (default: ${default})."`
-	LogLevel  string `group:"logging" placeholder:"LEVEL" enum:"debug,info,warn,error" default:"info" help:"Least level that is logged: debug, info, warn or error (default: ${default})."`
+	LogLevel  string `group:"logging" placeholder:"LEVEL" enum:"debug,info,warn,error" default:"info" help:"Least level that is logged: debug, info, warn or error; SIGUSR1 switches to debug and back (default: ${default})."`
+
+	level slog.LevelVar
 }
 
 // logger returns the logger that the flags describe, writing to w.
 func (f *loggingFlags) logger(w io.Writer) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
+	if err := f.level.UnmarshalText([]byte(f.LogLevel)); err != nil {
 		return nil, err
 	}
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: &f.level}
 	if f.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	}
 	return slog.New(slog.NewTextHandler(w, options)), nil
+}
+
+// switchOnSignal switches to debug and back for each signal, until ctx is done.
+func (f *loggingFlags) switchOnSignal(ctx context.Context, signalC <-chan os.Signal, logger *slog.Logger) {
+	var chosen slog.Level
+	_ = chosen.UnmarshalText([]byte(f.LogLevel)) // logger has read it
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signalC:
+			next := slog.LevelDebug
+			if f.level.Level() == next {
+				next = chosen
+			}
+			f.level.Set(min(next, slog.LevelInfo)) // so that the change itself is seen
+			logger.Info("log level changed", "level", next.String())
+			f.level.Set(next)
+		}
+	}
 }

@@ -26,7 +26,9 @@ type serveCmd struct {
 
 	Listen      string `group:"listen" placeholder:"ADDR" help:"Public address, for WebSocket and REST (default: :8080; with --dev 127.0.0.1:8080)."`
 	APIListen   string `name:"api-listen" group:"listen" placeholder:"ADDR" help:"Second address for REST alone (default: none)."`
-	AdminListen string `group:"listen" placeholder:"ADDR" help:"Address for /healthz, /readyz and /debug/pprof/; keep it private (default: none)."`
+	AdminListen string `group:"listen" placeholder:"ADDR" help:"Address for the console, /metrics, /healthz, /readyz and /debug/pprof/; keep it private (default: none)."`
+
+	adminFlags `embed:""`
 
 	Apps    string `group:"data" placeholder:"FILE" help:"File with apps and keys; read again when it changes and on SIGHUP (default: apps.yaml)."`
 	DataDir string `group:"data" placeholder:"DIR" help:"Directory for usage counts and events that wait for webhooks; one server each (default: data)."`
@@ -60,6 +62,9 @@ func (c *serveCmd) Validate() error {
 		return err
 	}
 	if err := atLeast("hook-spool", c.HookSpool, engine.MinHookSpool); err != nil {
+		return err
+	}
+	if err := c.adminFlags.Validate(); err != nil {
 		return err
 	}
 	if err := atLeast("loops", c.Loops, 0); err != nil {
@@ -100,6 +105,7 @@ func (c *serveCmd) Run(std *stdio) error {
 		}
 		life.tellManager(logger)
 	}()
+	go c.switchOnSignal(life.ctx, life.levelC, logger)
 	go life.reloadOnHangup(server.Reload, logger)
 	return server.Run(life.ctx)
 }
@@ -110,13 +116,14 @@ func (c *serveCmd) config(logger *slog.Logger) engine.Config {
 	config.Listen = c.Listen
 	config.APIListen = c.APIListen
 	config.AdminListen = c.AdminListen
+	config.AdminHosts, config.AdminToken = c.AdminHost, c.AdminToken
 	config.AppsFile = c.Apps
 	config.DataDir = c.DataDir
 	config.Loops = c.Loops
 	config.DrainTimeout = c.DrainTimeout
 	config.Refuse = engine.Refuse(c.Refuse)
 	config.HookSpool = c.HookSpool
-	config.Version = buildVersion()
+	config.Version, config.Commit = buildVersion(), buildCommit()
 	config.Limits = c.limits(c.presenceFlags)
 	config.Limits.MaxBacklogTotal = c.MaxBacklogTotal.of(readHost("/").budget(debug.SetMemoryLimit(-1)))
 	config.Logger = logger

@@ -34,6 +34,16 @@ func buildInfo() *debug.BuildInfo {
 // buildVersion is the version alone, as one word fit for a User-Agent.
 func buildVersion() string { return strings.Trim(versionOf(version, buildInfo()), "()") }
 
+// buildCommit is the commit that it was built from, "" if that is not known.
+func buildCommit() string {
+	for _, s := range buildInfo().Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return ""
+}
+
 // versionOf is the override, else the module's version.
 func versionOf(override string, info *debug.BuildInfo) string {
 	return cmp.Or(override, info.Main.Version, "(devel)")

@@ -1,5 +1,5 @@
 // Package api is the net/http sidecar of the server: the REST API for
-// backends, and the health checks of the admin address.
+// backends.
 //
 // # Terms
 //

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -274,5 +275,16 @@ func TestShutdownOutOfTime(t *testing.T) {
 	// The end or a reset, but no answer.
 	if rest, _ := io.ReadAll(far); len(rest) > 0 {
 		t.Errorf("the client got %q, want the end", rest)
+	}
+}
+
+func TestHandlerWithoutServer(t *testing.T) {
+	s := New(Options{Backend: newBackend(t)})
+	r := httptest.NewRequest("GET", "/v1", http.NoBody)
+	r.Header.Set("Upgrade", "websocket")
+	rec := httptest.NewRecorder()
+	s.Handler().ServeHTTP(rec, r)
+	if rec.Code != http.StatusBadRequest {
+		t.Errorf("status = %d, want 400: there is no connection to hand back", rec.Code)
 	}
 }

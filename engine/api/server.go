@@ -36,9 +36,6 @@ type Options struct {
 	// Now is the clock that tokens are signed by. nil: time.Now.
 	Now func() time.Time
 
-	// Ready says why the server does not want traffic. nil: it always does.
-	Ready func() error
-
 	// HandBack takes over a connection that asks for a WebSocket upgrade: the
 	// connection as it was given to Handoff or accepted by Serve's listener, and
 	// the request's head with all bytes read behind it. It is called on the
@@ -53,7 +50,6 @@ type Server struct {
 	log            *slog.Logger
 	maxMessageSize int
 	now            func() time.Time
-	ready          func() error
 	handBack       func(net.Conn, []byte)
 	http           *http.Server
 	feed           *feed
@@ -75,7 +71,6 @@ func New(o Options) *Server {
 		log:            o.Logger,
 		maxMessageSize: o.MaxMessageSize,
 		now:            o.Now,
-		ready:          o.Ready,
 		handBack:       o.HandBack,
 		feed:           newFeed(maxConns),
 		slots:          make(chan struct{}, maxConns),
@@ -86,9 +81,6 @@ func New(o Options) *Server {
 	}
 	if s.now == nil {
 		s.now = time.Now
-	}
-	if s.ready == nil {
-		s.ready = func() error { return nil }
 	}
 	s.http = &http.Server{
 		Handler:           s.Handler(),

@@ -62,7 +62,7 @@ func (h *Hub) Sockets(ctx context.Context, app, peer string, limit int) ([]Socke
 
 func (s *Session) describe() Socket {
 	d := Socket{
-		Conn: s.ref(), Addr: addrOf(s.conn), Opened: s.opened(), Key: s.key.ID,
+		Conn: s.ref(), Addr: addrOf(s.conn), Opened: s.opened(), Key: s.grant.Key().ID,
 		Subscriptions: len(s.subs), Queued: s.conn.Queued(),
 	}
 	if s.expires != 0 {
