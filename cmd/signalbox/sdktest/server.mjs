@@ -23,12 +23,12 @@ export class Server {
   #log;
   #args;
 
-  /** Starts a server with these apps; args are further flags of `signalbox serve`. */
+  /** Starts a server with these apps, or this text of an apps file; args are further flags of `signalbox serve`. */
   static async start(apps, ...args) {
     const server = new Server();
     server.#dir = await mkdtemp(join(tmpdir(), 'signalbox-sdktest-'));
     server.#args = args;
-    await server.writeApps(apps);
+    await (typeof apps === 'string' ? server.writeAppsText(apps) : server.writeApps(apps));
     await server.#spawn('127.0.0.1:0');
     return server;
   }
