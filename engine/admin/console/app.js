@@ -1,6 +1,6 @@
 // One app: its usage and its keys.
 import { APIError, loadSession, read } from './api.js';
-import { marks, usage } from './apps.js';
+import { badges, usage } from './apps.js';
 import { badge, empty, h, name, table } from './dom.js';
 import { counted } from './format.js';
 import { createKey, revokeKey } from './keys.js';
@@ -51,7 +51,7 @@ export function render(root, { app, part }, signal) {
       return found;
     },
     show: (found) => [
-      h('header', {}, h('h2', {}, 'Plan and usage'), h('span', { class: 'badges' }, badge(found.plan.name || 'no plan'), marks(found))),
+      h('header', {}, h('h2', {}, 'Plan and usage'), badges(found)),
       usage(found),
       h('footer', {}, h('a', { href: href('channels', { app }) }, counted(found.channels, 'channel'))),
     ],

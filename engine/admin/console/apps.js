@@ -24,16 +24,14 @@ export function usage({ usage: used, plan }) {
   ];
 }
 
-/** What is out of the ordinary about an app. */
-export const marks = (app) => [
-  app.suspended && badge('suspended', 'bad'),
-  app.listed === false && badge('no longer in the file', 'warn'),
-];
+/** The app's plan, and what is out of the ordinary about it. */
+export const badges = ({ plan, suspended }) => h('span', { class: 'badges' },
+  badge(plan.name || 'no plan'), suspended && badge('suspended', 'bad'));
 
 function card(app) {
   const link = href('app', { app: app.appId });
   return h('article', { class: 'card app' },
-    h('header', {}, h('h2', {}, h('a', { href: link }, name(app.appId))), h('span', { class: 'badges' }, badge(app.plan.name || 'no plan'), marks(app))),
+    h('header', {}, h('h2', {}, h('a', { href: link }, name(app.appId))), badges(app)),
     usage(app),
     h('footer', {}, h('a', { href: href('channels', { app: app.appId }) }, counted(app.channels, 'channel')),
       h('a', { href: `${link}&part=keys` }, counted(app.keys, 'key'))));

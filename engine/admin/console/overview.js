@@ -64,6 +64,7 @@ const FACTS = [
   ['Bytes out', (o) => bytes(o.totals.bytesOut)],
   ['Waiting for slow readers', (o) => bytes(o.totals.backlogBytes)],
   ['Heap', (o) => bytes(o.process.heapBytes)],
+  ['TCP sockets of any kind', (o) => number(o.sockets)],
   ['Open descriptors', (o) => `${number(o.process.openDescriptors)} of ${number(o.process.maxDescriptors)}`],
   ['Goroutines', (o) => number(o.process.goroutines)],
 ];
