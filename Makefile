@@ -146,7 +146,7 @@ bench-smoke: build ## run each benchmark once and each scenario small, and see t
 	server reconnect --connections 100
 	server slow --subscribers 50 --rounds 1 --for 200ms --warm-up 50ms
 	server soak --peers 50 --channels 5 --for 1s --churn 5 --life 200ms --samples 2
-	server peers --servers signalbox,gws --subscribers 50 --connections 40 --rounds 1 --for 100ms --warm-up 50ms
+	server peers --servers signalbox,gws --subscribers 50 --connections 40 --rounds 1 --for 100ms --warm-up 50ms --rest 1s
 	small sim --sessions 1000,2000 --subscribers 200 --rounds 1 --for 100ms
 	bin/bench report --complete "$$results"/*.json --out "$$results/report.html"
 

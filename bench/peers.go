@@ -20,6 +20,7 @@ type peersCmd struct {
 	Subscribers []int         `group:"load" placeholder:"N" default:"1000,10000" help:"Subscribers of the channel (default: ${default})."`
 	InFlight    []int         `group:"load" placeholder:"K" default:"1,64" help:"Publishes under way at a time; with more than 100 000 deliveries under way only 1 is measured (default: ${default})."`
 	Connections int           `group:"load" placeholder:"N" default:"4000" help:"Idle connections, each on a channel of its own (default: ${default})."`
+	Rest        time.Duration `group:"load" placeholder:"D" default:"12s" help:"Time that a server is given to come to rest before its memory is looked at (default: ${default})."`
 	Bytes       int           `group:"load" placeholder:"N" default:"128" help:"Size of a delivered message, as JSON (default: ${default})."`
 	Rounds      int           `group:"load" placeholder:"N" default:"3" help:"Times that each server is started and measured, in turn (default: ${default})."`
 	For         time.Duration `group:"load" placeholder:"D" default:"1s" help:"Length of a measurement (default: ${default})."`
@@ -27,7 +28,8 @@ type peersCmd struct {
 }
 
 // idleSteps is in how many steps idle connections are opened. The first warms
-// the server up and does not count.
+// the server up: its connects do not count, and what is held after it is what
+// the others add to.
 const idleSteps = 4
 
 // Validate is called by kong once the flags are parsed.
@@ -176,7 +178,7 @@ func (c *peersCmd) idle(ctx context.Context, h *harness, t *target.Target) (s id
 		return s, err
 	}
 	watch := newConnectWatch(h.fleet.Size())
-	var x, anon, pss []float64
+	var before, after target.Memory
 	var cpu time.Duration
 	for step := range idleSteps {
 		from, to := c.Connections*step/idleSteps, c.Connections*(step+1)/idleSteps
@@ -201,20 +203,33 @@ func (c *peersCmd) idle(ctx context.Context, h *harness, t *target.Target) (s id
 		if err != nil {
 			return s, err
 		}
-		if step > 0 {
+		switch step {
+		case 0:
+			before, err = c.atRest(ctx, t)
+		case idleSteps - 1:
+			cpu += span.ServerCPU
+			after, err = c.atRest(ctx, t)
+		default:
 			cpu += span.ServerCPU
 		}
-		if err := h.settle(ctx, t); err != nil {
-			return s, err
-		}
-		memory, err := t.Process.Memory()
 		if err != nil {
 			return s, err
 		}
-		x, anon, pss = append(x, float64(to)), append(anon, float64(memory.Anon)), append(pss, float64(memory.PSS))
 	}
-	counted := c.Connections - c.Connections/idleSteps
-	return idleShowing{connect: cpu.Seconds() * 1e6 / float64(counted), memory: load.Slope(x, anon), pss: load.Slope(x, pss)}, nil
+	counted := float64(c.Connections - c.Connections/idleSteps)
+	return idleShowing{
+		connect: cpu.Seconds() * 1e6 / counted,
+		memory:  float64(after.Anon-before.Anon) / counted,
+		pss:     float64(after.PSS-before.PSS) / counted,
+	}, nil
+}
+
+// atRest is what the server holds once it has come to rest.
+func (c *peersCmd) atRest(ctx context.Context, t *target.Target) (target.Memory, error) {
+	if err := t.Process.Rest(ctx, c.Rest); err != nil {
+		return target.Memory{}, err
+	}
+	return t.Process.Memory()
 }
 
 // report adds the rows: first idle connections, then each load, the servers
