@@ -7,7 +7,7 @@ import { createKey, revokeKey } from './keys.js';
 import { live } from './live.js';
 import { href } from './route.js';
 
-const COLUMNS = [['Key', 'key'], ['Kind', 'brief'], ['Channels', 'middle'], ['May'], ['Origins', 'wide'], ['State'], ['', 'end']];
+const COLUMNS = [['Key', 'key'], ['Kind', 'brief'], ['Channels', 'middle'], ['May'], ['Origins', 'roomy'], ['State'], ['', 'end']];
 
 // null allows any origin, an empty list none.
 function origins({ kind, allowedOrigins: list }) {

@@ -26,7 +26,7 @@ function totals(all) {
 }
 
 function recent(entries) {
-  return table('The last closes, newest first', [['When'], ['Reason', 'reason'], ['Closed', 'brief'], ['App', 'middle'], ['Peer', 'wide'], ['Address', 'address'], ['Open for', 'brief']], entries.map((e) => [
+  return table('The last closes, newest first', [['When'], ['Reason', 'roomy'], ['Closed', 'brief'], ['App', 'middle'], ['Peer', 'wide'], ['Address', 'address'], ['Open for', 'brief']], entries.map((e) => [
     clock(new Date(e.at)), reasonOf(e), WHO[e.by] ?? e.by,
     e.appId ? h('a', { href: href('app', { app: e.appId }) }, name(e.appId)) : '–',
     e.peerId ? h('a', { href: href('peer', { app: e.appId, peer: e.peerId }) }, name(e.peerId)) : '–',
