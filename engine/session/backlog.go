@@ -32,6 +32,8 @@ type queued struct {
 const (
 	// partSize is how much of a long snapshot is written at a time, in bytes.
 	partSize = 128 << 10
+	// taskBytes of a snapshot take as long to write as a task takes to run.
+	taskBytes = 8 << 10
 	// minPause and maxPause bound how long the loop waits before it looks
 	// whether a part has left, in ms.
 	minPause = 2
@@ -105,8 +107,9 @@ func (s *Session) putSnapshot(p *registry.Part) {
 		return
 	}
 	l.warm(r)
-	if n.Begin()+len(s.under().cork)+s.conn.Queued() <= min(partSize, l.hub.limits.backlog()/2) {
+	if n.Begin()+len(s.under().cork)+s.conn.Queued() <= min(l.budget.part, l.hub.limits.backlog()/2) {
 		l.text = n.Append(l.text[:0], n.Left())
+		l.left -= len(l.text) / taskBytes
 		s.putText(l.text)
 		return
 	}
@@ -128,7 +131,8 @@ func (b *backlog) nextPart(l *Loop) []byte {
 	if n.Left() == n.Size() {
 		l.wire = frame.AppendHeader(l.wire, frame.OpText, n.Size())
 	}
-	l.wire = n.Append(l.wire, partSize)
+	l.wire = n.Append(l.wire, l.budget.part)
+	l.left -= len(l.wire) / taskBytes
 	return l.wire
 }
 

@@ -13,7 +13,8 @@
 // # Terms
 //
 // A Hub is all loops together. A turn is what a loop does between two waits for
-// I/O. A session's cork gathers what is for it alone (acks, directs,
+// I/O; a budget bounds it, and what is left over comes after the sockets that are
+// ready. A session's cork gathers what is for it alone (acks, directs,
 // snapshots) until its input is dealt with or the turn ends.
 //
 // # Presence
@@ -21,8 +22,9 @@
 // A subscribe is a request to the channel's home loop, which changes the
 // roster, posts the change to the loops that keep a replica, and only then
 // posts the reply; the session's later frames wait for that. A loop's inbox is
-// in order, and a loop empties it before it reads from any socket, so what a
-// peer does after its ack finds every loop already told. Each loop tells its
+// in order, and a loop does what is in it before it takes what it reads from any
+// socket, so what a peer does after its ack finds every loop already told. Should
+// that be more than a budget, the session is parked until it is done. Each loop tells its
 // subscribers when the window is over, or earlier, before the first message
 // whose sender is among those still untold.
 //

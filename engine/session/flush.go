@@ -6,40 +6,9 @@ import (
 	"signalbox/engine/registry"
 )
 
-// flushBudget is how many subscribers a turn writes to before the sockets that
-// are ready get their turn: a channel of ten thousand would hold the loop for a
-// tenth of a second. gatherCost frames that have to be put in order for one
-// subscriber weigh as much as a write.
-const (
-	flushBudget = 512
-	gatherCost  = 16
-)
-
-// dirtyList is the parts with something to write, oldest first.
-type dirtyList struct {
-	parts []*registry.Part
-	head  int // those before it are done
-}
-
-func (d *dirtyList) len() int { return len(d.parts) - d.head }
-
-func (d *dirtyList) first() *registry.Part { return d.parts[d.head] }
-
-func (d *dirtyList) push(p *registry.Part) {
-	if d.head > 64 && 2*d.head > len(d.parts) {
-		n := copy(d.parts, d.parts[d.head:])
-		clear(d.parts[n:])
-		d.parts, d.head = d.parts[:n], 0
-	}
-	d.parts = append(d.parts, p)
-}
-
-func (d *dirtyList) pop() {
-	d.parts[d.head] = nil
-	if d.head++; d.head == len(d.parts) {
-		d.parts, d.head = d.parts[:0], 0
-	}
-}
+// gatherCost frames that have to be put in order for one subscriber weigh as much
+// as a write.
+const gatherCost = 16
 
 // soil lists the part among those with frames to write.
 func (l *Loop) soil(p *registry.Part) {
@@ -75,7 +44,8 @@ func (l *Loop) line(p *registry.Part, in uint8) {
 }
 
 // flush writes what the dirty parts have for their subscribers, one write a
-// subscriber, and yields when its budget is spent.
+// subscriber, and yields when its budget is spent: a channel of ten thousand
+// would hold the loop for a tenth of a second.
 func (l *Loop) flush() {
 	l.gathered = 0
 	p := l.nextDirty()
@@ -84,9 +54,9 @@ func (l *Loop) flush() {
 		l.comeBack()
 		return
 	}
-	budget := flushBudget
+	budget := l.budget.writes
 	done := l.flushLine(&l.dirty, inFrames, &budget)
-	budget = max(budget, flushBudget/4) // deltas come last, but they come
+	budget = max(budget, l.budget.writes/4) // deltas come last, but they come
 	if !l.flushLine(&l.dirtyDeltas, inDeltas, &budget) || !done {
 		l.comeBack()
 	}
@@ -99,15 +69,9 @@ func (l *Loop) nextDirty() *registry.Part {
 	return l.dirty.first()
 }
 
-// comeBack has the flush go on after the sockets that are ready.
-func (l *Loop) comeBack() {
-	l.scheduled = true
-	l.waker.WakeFair()
-}
-
 // flushLine flushes the parts of one line and reports whether it has come to its
 // end within the budget.
-func (l *Loop) flushLine(d *dirtyList, line uint8, budget *int) bool {
+func (l *Loop) flushLine(d *fifo[*registry.Part], line uint8, budget *int) bool {
 	for d.len() > 0 {
 		p := d.first()
 		if line == inDeltas && p.Out.Lines&inFrames != 0 {

@@ -17,12 +17,32 @@ type Waker interface {
 	WakeFair()
 }
 
+// budget bounds what a loop does before the sockets that are ready get their
+// turn. All are counts, because what they count takes about as long each time.
+type budget struct {
+	// tasks from the inbox, and as many due timers: some microseconds each. One
+	// that takes longer counts as several, see Loop.left.
+	tasks int
+	// subs is how many subscriptions of closed sessions are given up.
+	subs int
+	// writes is how many sockets are written to in a flush, and as many whose
+	// cork is.
+	writes int
+	// part is how much of a long snapshot is written at a time, in bytes.
+	part int
+	// parked is how many sessions take their input again.
+	parked int
+}
+
+var usualBudget = budget{tasks: 256, subs: 256, writes: 512, part: partSize, parked: 64}
+
 // Loop owns sessions and its part of every channel they are subscribed to.
 type Loop struct {
 	// Immutable after Bind.
-	hub   *Hub
-	index int
-	waker Waker
+	hub    *Hub
+	index  int
+	waker  Waker
+	budget budget
 
 	counts *telemetry.Loop // loop-owned
 
@@ -34,6 +54,9 @@ type Loop struct {
 	clock       time.Duration // the hub's clock, as of the last Begin or Turn
 	now         int64         // that in ms
 	scheduled   bool          // a Turn is on its way
+	left        int           // tasks that may still be run; what takes as long as several takes as many off
+	read        uint64        // tasks that had been put when input was last read
+	parked      fifo[parked]
 	sessions    []*Session
 	free        []uint32 // slots without a session
 	gens        []uint32 // generation, by slot
@@ -48,12 +71,12 @@ type Loop struct {
 	seq         uint32 // numbers frames, to keep their order between channels
 	pool        registry.Pool
 	untold      map[string][]*registry.Part // peer → parts with a delta of it, once for each
-	dirty       dirtyList                   // parts with frames to write
-	dirtyDeltas dirtyList                   // parts with deltas to tell
+	dirty       fifo[*registry.Part]        // parts with frames to write
+	dirtyDeltas fifo[*registry.Part]        // parts with deltas to tell
 	patience    patience
-	gathered    int        // frames put in order one by one in this flush
-	corked      []*Session // sessions with bytes in their cork
-	gone        []*Session // closed sessions, to be taken out of everything
+	gathered    int            // frames put in order one by one in this flush
+	corked      fifo[*Session] // sessions with bytes in their cork
+	gone        fifo[*Session] // closed sessions, to be taken out of everything
 	slow        slowReaders
 	spare       []*busy  // for reuse
 	receiving   *Session // whose input is being dealt with: it flushes its cork itself
@@ -64,7 +87,7 @@ type Loop struct {
 }
 
 func newLoop(h *Hub, index int, counts *telemetry.Loop) *Loop {
-	return &Loop{hub: h, index: index, counts: counts, wild: map[*registry.Space]*registry.Wild{}, untold: map[string][]*registry.Part{}}
+	return &Loop{hub: h, index: index, budget: usualBudget, counts: counts, wild: map[*registry.Space]*registry.Wild{}, untold: map[string][]*registry.Part{}}
 }
 
 // Bind gives the loop its waker. Called once, before anything is posted.
@@ -87,10 +110,13 @@ func (l *Loop) Post(task func(*Loop)) {
 }
 
 // Begin is called before input is handed to any session: what was posted before
-// the input was read comes first.
+// the input was read comes first. If that is more than the budget allows, the
+// session is not Ready and gets its input once it is done.
 func (l *Loop) Begin() {
 	l.look()
-	l.drain()
+	if l.read = l.inbox.posted.Load(); l.inbox.done != l.read && !l.inbox.run(l, l.read) {
+		l.comeBack()
+	}
 }
 
 // look reads the clock.
@@ -99,25 +125,67 @@ func (l *Loop) look() {
 	l.now = l.clock.Milliseconds()
 }
 
-func (l *Loop) drain() {
-	if l.inbox.waiting.Load() {
-		l.inbox.drain(l)
+// parked is a session whose input waits until so many tasks have been run.
+type parked struct {
+	s     *Session
+	until uint64
+}
+
+// behind parks the session if Begin has not come to its end.
+func (l *Loop) behind(s *Session) {
+	if l.inbox.done < l.read {
+		s.begin().parked++
+		l.parked.push(parked{s, l.read})
 	}
 }
 
-// Turn does everything that is due. Called by the Waker's doing.
+// unpark has the sessions go on for which what they waited for is done.
+func (l *Loop) unpark() {
+	for n := 0; l.parked.len() > 0 && l.parked.first().until <= l.inbox.done; n++ {
+		if n == l.budget.parked {
+			l.comeBack()
+			return
+		}
+		if s := l.parked.pop().s; s.open {
+			s.busy.parked--
+			s.goOn()
+		}
+	}
+}
+
+// catchUp does all that parked sessions wait for, and has them go on.
+func (l *Loop) catchUp() {
+	for !l.inbox.run(l, l.read) {
+	}
+	for l.parked.len() > 0 {
+		l.unpark()
+	}
+}
+
+// Turn does everything that is due, as far as the budget goes. Called by the
+// Waker's doing.
 func (l *Loop) Turn() {
 	l.scheduled = false
 	l.look()
-	l.drain()
+	if !l.inbox.run(l, l.inbox.posted.Load()) {
+		l.comeBack()
+	}
+	l.unpark()
 	l.runTimers()
-	l.bury()
+	subs := l.budget.subs
+	l.bury(&subs)
 	l.flush()
 	l.uncork()
-	l.bury()
+	l.bury(&subs)
 	if !l.patience.holds {
 		l.counts.Turn.Observe(l.hub.time() - l.clock)
 	}
+}
+
+// comeBack has the loop go on after the sockets that are ready.
+func (l *Loop) comeBack() {
+	l.scheduled = true
+	l.waker.WakeFair()
 }
 
 // schedule makes sure that a Turn follows.
@@ -140,14 +208,15 @@ func (l *Loop) session(ref registry.Ref) *Session {
 	return nil
 }
 
-// bury takes closed sessions out of everything they were in. It is not done
-// where they close, because that may be in the midst of a fan-out.
-func (l *Loop) bury() {
-	for len(l.gone) > 0 {
-		last := len(l.gone) - 1
-		s := l.gone[last]
-		l.gone[last] = nil
-		l.gone = l.gone[:last]
-		s.leaveAll()
+// bury takes closed sessions out of everything they were in, so many
+// subscriptions at the most. It is not done where they close, because that may be
+// in the midst of a fan-out.
+func (l *Loop) bury(subs *int) {
+	for l.gone.len() > 0 {
+		if !l.gone.first().leaveAll(subs) {
+			l.comeBack()
+			return
+		}
+		l.gone.pop()
 	}
 }

@@ -21,7 +21,7 @@ func (s *Session) put(b []byte) {
 	u.cork = append(u.cork, b...)
 	if !s.corked && s != l.receiving {
 		s.corked = true
-		l.corked = append(l.corked, s)
+		l.corked.push(s)
 		l.schedule()
 	}
 	if len(u.cork) > maxCork {
@@ -86,7 +86,7 @@ func (s *Session) weigh() {
 	weight, most := s.conn.Queued(), s.loop.hub.limits.backlog()
 	if b := s.under().stream; b != nil {
 		weight += b.size
-		most += partSize // what the connection has may be part of a snapshot
+		most += s.loop.budget.part // what the connection has may be part of a snapshot
 	}
 	if weight > most {
 		s.closeSlow()
@@ -109,15 +109,17 @@ func (s *Session) closeSlow() {
 	s.close(protocol.ClosePolicy)
 }
 
-// uncork flushes every cork of the loop.
+// uncork flushes the corks of the loop, as many as the budget allows.
 func (l *Loop) uncork() {
-	for i := 0; i < len(l.corked); i++ {
-		s := l.corked[i]
+	for n := 0; l.corked.len() > 0; n++ {
+		if n == l.budget.writes {
+			l.comeBack()
+			return
+		}
+		s := l.corked.pop()
 		s.corked = false
 		s.flushCork()
-		l.corked[i] = nil
 	}
-	l.corked = l.corked[:0]
 }
 
 // ack answers a request that asked for an answer.

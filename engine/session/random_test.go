@@ -40,6 +40,9 @@ var worlds = []struct {
 	{"long messages", kind{loops: 2, pad: 60 << 10}, 3, 1500},
 	{"a crowd that one turn cannot serve", kind{loops: 1, crowd: 700, crowdPeers: 3}, 6, 600},
 	{"a crowd on two loops", kind{loops: 2, crowd: 1200, crowdPeers: 3}, 6, 600},
+	{"tight budgets", kind{loops: 3, tight: true}, 8, 3000},
+	{"tight budgets and a crowd", kind{loops: 2, tight: true, crowd: 40, crowdPeers: 7}, 4, 800},
+	{"tight budgets and long snapshots", kind{loops: 2, tight: true, crowd: 300, crowdPeers: 300, crowdMeta: 10}, 3, 500},
 	{"snapshots in parts", kind{loops: 2, crowd: 60, crowdPeers: 60, crowdMeta: 3900}, 3, 600},
 }
 
@@ -98,5 +101,6 @@ func (w *world) disperse() {
 	}
 	w.crowd = nil
 	w.settle()
+	w.settle() // until the text of rosters is no longer kept
 	w.checkEmpty()
 }

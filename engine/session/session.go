@@ -67,6 +67,7 @@ type busy struct {
 	stream  *backlog       // a long snapshot on its way; nil if none
 	joining *registry.Part // a subscribe under way to its home loop; nil if none
 	unread  []byte         // input left when the connection was lost while held
+	parked  uint32         // reads of input that wait for the loop, see Loop.Begin
 	weight  int            // bytes that wait for a slow reader, as loop.slow has them
 	place   int            // in loop.slow.list, if there is weight
 }
@@ -104,7 +105,7 @@ const (
 // settle gives busy back if nothing is under way any more.
 func (s *Session) settle() {
 	b := s.busy
-	if b == nil || len(b.cork) > 0 || b.stream != nil || b.joining != nil || b.unread != nil || b.weight > 0 {
+	if b == nil || len(b.cork) > 0 || b.stream != nil || b.joining != nil || b.unread != nil || b.parked > 0 || b.weight > 0 {
 		return
 	}
 	s.busy = nil
@@ -192,7 +193,13 @@ func (s *Session) ref() registry.Ref {
 }
 
 // Ready reports whether the session takes input now.
-func (s *Session) Ready() bool { return !s.held }
+func (s *Session) Ready() bool {
+	s.loop.behind(s)
+	return !s.waits()
+}
+
+// waits reports whether input waits, for another loop or its own.
+func (s *Session) waits() bool { return s.held || s.under().parked > 0 }
 
 // Receive takes the input that has arrived and returns how many bytes of it are
 // dealt with; the rest, with more behind it, comes again. It unmasks buf in
@@ -297,7 +304,7 @@ func (s *Session) Closed(unread []byte) {
 		return
 	}
 	s.lost = true
-	if s.held && len(unread) > 0 {
+	if s.waits() && len(unread) > 0 {
 		// The client sent it before it went: it still counts.
 		b := s.begin()
 		b.unread = append(b.unread, unread...)
@@ -309,21 +316,35 @@ func (s *Session) Closed(unread []byte) {
 // lost is the end of a session whose connection is gone.
 var lost = telemetry.Close{Code: telemetry.Gone, By: telemetry.Network}
 
-// Overflow closes a session whose client sends on and on while it is held.
-func (s *Session) Overflow() { s.close(protocol.ClosePolicy) }
+// Overflow closes a session whose client sends on and on while it is held. For one
+// that waits only because its loop is behind, the loop catches up.
+func (s *Session) Overflow() {
+	if s.held {
+		s.close(protocol.ClosePolicy)
+		return
+	}
+	s.loop.catchUp()
+}
 
 func (s *Session) bye(how telemetry.Close) {
 	s.open = false
 	s.loop.reckon(s, 0)
 	s.note(how)
-	s.loop.gone = append(s.loop.gone, s)
+	s.loop.gone.push(s)
 	s.loop.schedule()
 }
 
 // release lets the session take input again, after a reply from another loop.
 func (s *Session) release() {
 	s.held = false
+	s.goOn()
+}
+
+// goOn takes the input that has waited, if nothing is left to wait for.
+func (s *Session) goOn() {
 	switch {
+	case s.waits():
+	case s.lost && !s.open:
 	case s.lost:
 		unread := s.under().unread
 		n := s.Receive(unread)
@@ -338,12 +359,17 @@ func (s *Session) release() {
 	}
 }
 
-// leaveAll takes a closed session out of everything it was in.
-func (s *Session) leaveAll() {
+// leaveAll takes a closed session out of everything it was in, and reports
+// whether it has come to the end within so many subscriptions.
+func (s *Session) leaveAll(subs *int) bool {
 	l := s.loop
-	for len(s.subs) > 0 {
+	for ; len(s.subs) > 0; *subs-- {
+		if *subs <= 0 {
+			return false
+		}
 		s.drop(len(s.subs) - 1)
 	}
+	*subs-- // its own end is worth as much
 	if p := s.under().joining; p != nil {
 		l.leaveHome(p, s)
 	}
@@ -355,4 +381,5 @@ func (s *Session) leaveAll() {
 	l.free = append(l.free, s.slot)
 	l.open--
 	s.busy, s.reader = nil, frame.Reader{}
+	return true
 }

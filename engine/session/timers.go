@@ -70,10 +70,14 @@ func (l *Loop) at(at int64, task func(*Loop)) {
 	l.arm()
 }
 
-// runTimers runs what is due.
+// runTimers runs what is due, as far as the budget of tasks goes.
 func (l *Loop) runTimers() {
 	t := &l.timers
-	for len(t.queue) > 0 && t.queue[0].at <= l.now {
+	for l.left = l.budget.tasks; len(t.queue) > 0 && t.queue[0].at <= l.now; l.left-- {
+		if l.left <= 0 {
+			l.comeBack()
+			return
+		}
 		t.queue.pop().task(l)
 	}
 	l.arm()

@@ -17,6 +17,8 @@ type wire struct {
 	bounds []int  // offsets in out at which writes end
 	writes int    // all there were
 
+	written func() // called on a write; may be nil
+
 	deaf   bool // what is written is forgotten
 	slow   bool
 	queued int // of a slow one: written, not read
@@ -34,6 +36,9 @@ func (w *wire) Write(b []byte) {
 		}
 	}
 	w.writes++
+	if w.written != nil {
+		w.written()
+	}
 	if w.deaf {
 		return
 	}

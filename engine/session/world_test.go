@@ -47,6 +47,7 @@ type kind struct {
 	parallel bool
 	lonely   bool // each client is a peer of its own
 	pad      int  // the longest data, in bytes
+	tight    bool // the loops' budgets are so small that everything is done in pieces
 	// A crowd of bystanders in every channel: so many sockets, of so many
 	// peers, with metadata of so many bytes.
 	crowd, crowdPeers, crowdMeta int
@@ -77,6 +78,10 @@ func newWorld(t *testing.T, seed uint64, k kind) *world {
 	limits := testLimits()
 	limits.MaxMessageSize += k.pad
 	j := newJournal()
+	if k.tight || k.crowdMeta > 0 {
+		// Who reads is not to be closed for what gathers behind a long snapshot.
+		limits.MaxBacklog, limits.MaxBacklogTotal = 1<<20, 0
+	}
 	w := &world{
 		t: t, random: rand.New(rand.NewPCG(seed, 1)), hub: testHubTo(t, k.loops, limits, j), journal: j, kind: k, finishedC: make(chan *post, 1000),
 		peers: []string{"ann", "bob", "cat", "dan", "eve"},
@@ -85,6 +90,9 @@ func newWorld(t *testing.T, seed uint64, k kind) *world {
 	}
 	for i := range k.loops {
 		l := &simLoop{Loop: w.hub.Loop(i), wakeC: make(chan struct{}, 1), commandC: make(chan func(), 16)}
+		if k.tight {
+			l.budget = budget{tasks: 2, subs: 1, writes: 3, part: 4000, parked: 1}
+		}
 		w.loops = append(w.loops, l)
 		if k.parallel {
 			l.Bind(bell(l.wakeC))
