@@ -61,6 +61,7 @@ func (s *Server) source() telemetry.Source {
 		Sockets: func() (int, int) {
 			return s.reactor.Conns(), s.reactor.Capacity()
 		},
+		Hooks:   func() telemetry.Hooks { return telemetry.Hooks(s.hooks.Stats()) },
 		Ready:   s.serving.Load,
 		Version: s.cfg.Version,
 		Commit:  s.cfg.Commit,

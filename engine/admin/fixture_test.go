@@ -123,6 +123,7 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 		Series:  telemetry.NewSeries(2, counts),
 		Registry: telemetry.NewRegistry(telemetry.Source{
 			Counts: counts, Apps: func() []telemetry.App { return nil }, Sockets: w.backend.Capacity, Ready: func() bool { return true },
+			Hooks: func() telemetry.Hooks { return telemetry.Hooks{} },
 		}),
 		Logger:   slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Ready:    func() error { return nil },

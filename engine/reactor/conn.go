@@ -29,14 +29,27 @@ type Conn struct {
 	rest    *[]byte  // input not dealt with yet; nil if none, as while idle
 	scanned int32    // bytes of an incomplete request head that were searched for its end
 	fd      int32
+	opened  micros
 	state   state
 	shut    bool // the write side is shut
 	broken  bool // a write has failed
 }
 
+// micros is a time in µs, so short that it wraps around: good for the length of a
+// handshake.
+type micros uint32
+
+func microsOf(t time.Time) micros { return micros(t.UnixMicro()) }
+
+// since returns the time from m to now, nothing if the clock has gone back.
+func (m micros) since(now time.Time) time.Duration {
+	return time.Duration(max(int32(microsOf(now)-m), 0)) * time.Microsecond
+}
+
 // open begins a connection, unless the server is full.
 func (l *loop) open(gc gnet.Conn) gnet.Action {
-	c := &Conn{gc: gc, loop: l, fd: int32(gc.Fd())}
+	now := time.Now()
+	c := &Conn{gc: gc, loop: l, fd: int32(gc.Fd()), opened: microsOf(now)}
 	handed, _ := gc.Context().([]byte)
 	gc.SetContext(c)
 	l.conns.Add(1)
@@ -48,7 +61,7 @@ func (l *loop) open(gc gnet.Conn) gnet.Action {
 		}
 		return gnet.None
 	}
-	l.heads = append(l.heads, deadline{c, time.Now().Add(l.cfg.HandshakeTimeout)})
+	l.heads = append(l.heads, deadline{c, now.Add(l.cfg.HandshakeTimeout)})
 	if handed != nil {
 		return c.feed(handed)
 	}

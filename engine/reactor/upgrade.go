@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/goccy/go-json"
@@ -106,6 +107,7 @@ func (c *Conn) upgrade(head []byte, o *outline) {
 	case c.state == stateClosed: // the answer could not be written
 		recv.Closed(nil)
 	}
+	c.loop.counts.Handshake.Observe(c.opened.since(time.Now()))
 }
 
 // handshaker reads upgrade requests and makes the answers that accept them, each

@@ -26,10 +26,19 @@ type Source struct {
 	Apps func() []App
 	// Sockets returns how many sockets are open and how many can be.
 	Sockets func() (open, capacity int)
+	// Hooks returns what has become of the events for webhooks.
+	Hooks func() Hooks
 	// Ready reports whether the server wants traffic.
 	Ready func() bool
 
 	Version, Commit string
+}
+
+// Hooks is what has become of the events for webhooks.
+type Hooks struct {
+	Delivered, Retried, Dropped int64
+	SpooledBytes                int64
+	Age                         time.Duration // of the oldest that waits
 }
 
 // App is the state of one app.
@@ -111,6 +120,12 @@ var (
 	readyDesc    = describe("ready", "1 if the server wants traffic, 0 while it starts and drains.")
 	buildDesc    = describe("build_info", "Always 1; the labels tell which build runs.", "version", "commit")
 
+	hookDeliveredDesc = describe("hook_events_delivered_total", "Events taken by the receivers of webhooks, once for each webhook.")
+	hookRetriedDesc   = describe("hook_requests_failed_total", "Requests to webhooks that failed and are tried again.")
+	hookDroppedDesc   = describe("hook_events_dropped_total", "Events for webhooks that were given up.")
+	hookSpooledDesc   = describe("hook_spool_bytes", "Bytes of events that wait for webhooks.")
+	hookAgeDesc       = describe("hook_oldest_seconds", "Time that the oldest event has waited for its webhook.")
+
 	appConnectionsDesc    = describe("app_connections", "Sessions open, by app.", "app")
 	appMessagesDesc       = describe("app_messages_total", "Messages counted against the plan, by app; starts anew each month.", "app")
 	appDeliveriesDesc     = describe("app_deliveries_total", "Published messages handed to subscribers, by app.", "app")
@@ -130,6 +145,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		out <- m.desc
 	}
 	for _, d := range []*prometheus.Desc{
+		hookDeliveredDesc, hookRetriedDesc, hookDroppedDesc, hookSpooledDesc, hookAgeDesc,
 		errorsDesc, closesDesc, refusalsDesc, socketsDesc, capacityDesc, readyDesc, buildDesc,
 		appConnectionsDesc, appMessagesDesc, appDeliveriesDesc, appMaxConnectionsDesc, appMaxMessagesDesc,
 	} {
@@ -164,6 +180,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		count(refusalsDesc, n, strconv.Itoa(r.Status), r.Code)
 	}
 	c.collectServer(out)
+	c.collectHooks(out)
 	c.collectApps(out, l.Apps)
 }
 
@@ -189,6 +206,15 @@ func (c *collector) collectServer(out chan<- prometheus.Metric) {
 	}
 	gauge(out, readyDesc, ready)
 	gauge(out, buildDesc, 1, c.source.Version, c.source.Commit)
+}
+
+func (c *collector) collectHooks(out chan<- prometheus.Metric) {
+	h := c.source.Hooks()
+	for d, n := range map[*prometheus.Desc]int64{hookDeliveredDesc: h.Delivered, hookRetriedDesc: h.Retried, hookDroppedDesc: h.Dropped} {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n))
+	}
+	gauge(out, hookSpooledDesc, float64(h.SpooledBytes))
+	gauge(out, hookAgeDesc, h.Age.Seconds())
 }
 
 // collectApps sends the metrics of the apps; those beyond MaxApps are added up.
