@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"sync/atomic"
+
+	"signalbox/engine/secure"
 )
 
 // budget counts the connections that the loops do not own, so that they and the
@@ -31,16 +33,26 @@ func (r *Reactor) noteFull() {
 
 // lentConn is a connection that is counted while net/http has it.
 type lentConn struct {
-	*net.TCPConn
-	reactor *Reactor
-	mine    *atomic.Int64 // its listener's count, nil if a loop has accepted it
-	given   atomic.Bool
+	net.Conn // what is spoken over: tcp, or TLS over it
+	tcp      *net.TCPConn
+	tls      *secure.Conn // nil: plain
+	reactor  *Reactor
+	mine     *atomic.Int64 // its listener's count, nil if a loop has accepted it
+	given    atomic.Bool
 }
 
 // lend counts c until it is closed or enrolled.
 func (r *Reactor) lend(c *net.TCPConn) *lentConn {
 	r.lent.Add(1)
-	return &lentConn{TCPConn: c, reactor: r}
+	return &lentConn{Conn: c, tcp: c, reactor: r}
+}
+
+// over has the connection speak TLS. It is not in use yet.
+func (c *lentConn) over(tls *secure.Conn) { c.Conn, c.tls = tls.Over(c.tcp), tls }
+
+// CloseWrite ends the server's side.
+func (c *lentConn) CloseWrite() error {
+	return c.Conn.(interface{ CloseWrite() error }).CloseWrite() // both kinds have it
 }
 
 // giveBack ends the counting.
@@ -57,7 +69,7 @@ func (c *lentConn) giveBack() {
 // Close closes the connection.
 func (c *lentConn) Close() error {
 	defer c.giveBack()
-	return c.TCPConn.Close()
+	return c.Conn.Close()
 }
 
 // Share has the connections of a TCP listener count against the capacity. When

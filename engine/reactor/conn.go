@@ -12,7 +12,9 @@ import (
 type state uint8
 
 const (
-	stateHead   state = iota // its request head is awaited
+	stateHello  state = iota // its ClientHello is awaited
+	stateShake               // its TLS handshake runs
+	stateHead                // its request head is awaited
 	stateOpen                // upgraded; recv gets its input
 	stateLinger              // everything to send is handed over; input is dropped
 	stateClosed              // gone, or handed to the sidecar
@@ -23,16 +25,15 @@ const lingerTime = 3 * time.Second
 
 // Conn is one connection. Loop-owned.
 type Conn struct {
-	gc      gnet.Conn
-	loop    *loop
-	recv    Receiver // while stateOpen
-	rest    *[]byte  // input not dealt with yet; nil if none, as while idle
-	scanned int32    // bytes of an incomplete request head that were searched for its end
-	fd      int32
-	opened  micros
-	state   state
-	shut    bool // the write side is shut
-	broken  bool // a write has failed
+	gc     gnet.Conn
+	loop   *loop
+	tls    *transport // nil: plain
+	recv   Receiver   // while stateOpen
+	rest   *[]byte    // input not dealt with yet; nil if none, as while idle
+	opened micros
+	state  state
+	shut   bool // the write side is shut
+	broken bool // a write has failed
 }
 
 // micros is a time in µs, so short that it wraps around: good for the length of a
@@ -49,29 +50,43 @@ func (m micros) since(now time.Time) time.Duration {
 // open begins a connection, unless the server is full.
 func (l *loop) open(gc gnet.Conn) gnet.Action {
 	now := time.Now()
-	c := &Conn{gc: gc, loop: l, fd: int32(gc.Fd()), opened: microsOf(now)}
-	handed, _ := gc.Context().([]byte)
+	c := &Conn{gc: gc, loop: l, opened: microsOf(now), state: stateHead}
+	e, _ := gc.Context().(*enrolled)
+	switch {
+	case e != nil && e.tls != nil:
+		c.tls = &transport{conn: e.tls}
+	case e == nil && l.handshakes != nil:
+		c.tls, c.state = &transport{}, stateHello
+	}
 	gc.SetContext(c)
 	l.conns.Add(1)
 	if excess := l.excess(); excess > 0 {
 		l.noteFull()
-		c.refuse(unavailable)
-		if excess > refusing {
+		if c.state == stateHello || excess > refusing {
 			return gnet.Close
 		}
+		c.refuse(unavailable)
 		return gnet.None
 	}
 	l.heads = append(l.heads, deadline{c, now.Add(l.cfg.HandshakeTimeout)})
-	if handed != nil {
-		return c.feed(handed)
+	switch {
+	case e == nil:
+		return gnet.None
+	case c.tls != nil:
+		return c.comeBack(e.read)
 	}
-	return gnet.None
+	return c.feed(e.read)
 }
 
 // traffic takes what gnet has read.
 func (c *Conn) traffic() gnet.Action {
 	buf, _ := c.gc.Peek(-1)
-	action := c.feed(buf)
+	var action gnet.Action
+	if c.tls != nil {
+		action = c.records(buf)
+	} else {
+		action = c.feed(buf)
+	}
 	_, _ = c.gc.Discard(-1)
 	return action
 }
@@ -86,12 +101,13 @@ func (c *Conn) feed(buf []byte) gnet.Action {
 	// midst of it fail and call closed.
 	held := c.unread()
 	c.rest = nil
-	own := len(held) > 0
+	known := len(held)
+	own := known > 0
 	if own {
 		held = append(held, buf...)
 		buf = held
 	}
-	n, action := c.consume(buf)
+	n, action := c.consume(buf, known)
 	if c.state == stateHead || c.state == stateOpen {
 		c.keep(buf, n, own)
 	}
@@ -129,10 +145,11 @@ func (c *Conn) unread() []byte {
 
 func (c *Conn) setUnread(b []byte) { c.rest = &b }
 
-// consume hands input to whom it is for and returns how much is dealt with.
-func (c *Conn) consume(buf []byte) (n int, action gnet.Action) {
+// consume hands input to whom it is for and returns how much is dealt with. The
+// first known bytes were there before.
+func (c *Conn) consume(buf []byte, known int) (n int, action gnet.Action) {
 	if c.state == stateHead {
-		if n, action = c.readHead(buf); c.state != stateOpen {
+		if n, action = c.readHead(buf, known); c.state != stateOpen {
 			return n, action
 		}
 	}
@@ -160,8 +177,19 @@ func (c *Conn) Write(b []byte) {
 	if c.state == stateLinger || c.state == stateClosed || c.broken {
 		return
 	}
+	if c.tls != nil {
+		b = c.seal(b)
+	}
+	c.transmit(b)
+}
+
+// transmit sends b as it is.
+func (c *Conn) transmit(b []byte) {
+	if len(b) == 0 || c.state == stateClosed {
+		return
+	}
 	if c.gc.OutboundBuffered() == 0 {
-		n, errno := send(int(c.fd), b)
+		n, errno := send(c.gc.Fd(), b)
 		switch errno {
 		case 0:
 			if n == len(b) {
@@ -203,7 +231,13 @@ func (c *Conn) Finish() {
 	if c.state == stateLinger || c.state == stateClosed {
 		return
 	}
-	c.state, c.recv = stateLinger, nil
+	c.recv = nil
+	if c.tls != nil {
+		if c.farewell(); c.state == stateClosed {
+			return
+		}
+	}
+	c.state = stateLinger
 	c.loop.lingering = append(c.loop.lingering, deadline{c, time.Now().Add(lingerTime)})
 	c.shutdownIfSent()
 	l, queued := c.loop, int64(c.Queued())
@@ -218,7 +252,7 @@ func (c *Conn) Finish() {
 func (c *Conn) shutdownIfSent() {
 	if !c.shut && !c.broken && c.gc.OutboundBuffered() == 0 {
 		c.shut = true
-		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR) // a failure ends the connection by itself
+		_ = unix.Shutdown(c.gc.Fd(), unix.SHUT_WR) // a failure ends the connection by itself
 	}
 }
 
@@ -235,6 +269,10 @@ func (c *Conn) closed() {
 		return
 	}
 	c.loop.conns.Add(-1)
+	if c.tls != nil {
+		c.tls.end()
+		c.tls = nil
+	}
 	recv, unread := c.recv, c.unread()
 	c.state, c.recv, c.rest = stateClosed, nil, nil
 	if recv != nil {

@@ -192,8 +192,8 @@ func TestFanOutOverResets(t *testing.T) {
 	part := noise(1 << 10)
 	w.loops[0].do(t, func() {
 		for _, p := range reset { // the loop cannot read of it before it writes
-			_ = unix.SetsockoptLinger(int(p.conn.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-			_ = unix.Shutdown(int(p.conn.fd), unix.SHUT_RDWR)
+			_ = unix.SetsockoptLinger(p.conn.gc.Fd(), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+			_ = unix.Shutdown(p.conn.gc.Fd(), unix.SHUT_RDWR)
 		}
 		for range 3 {
 			for _, p := range taps {

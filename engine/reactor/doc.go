@@ -12,6 +12,10 @@
 // because unread input would turn the close into a reset that overtakes the
 // close frame.
 //
+// With TLS a connection begins with a ClientHello, which is gathered as a head
+// is, then its handshake runs beside the loop; from then on the loop opens what
+// comes before it is fed, and seals what is sent.
+//
 // # Ownership
 //
 // A Conn belongs to its event loop: all its methods are called there, and so
@@ -22,7 +26,7 @@
 // # Limits
 //
 // A request head is at most MaxHead bytes and must be there within the
-// handshake timeout. Connections beyond what the descriptors allow, less a
+// handshake timeout, with the TLS handshake before it. Connections beyond what the descriptors allow, less a
 // reserve, are refused, because gnet ends when accept finds none left. Those
 // that net/http has, the sidecar's and those of listeners given to Share, count
 // with the loops' own. A connection that is to end is cut off when too much is

@@ -7,10 +7,16 @@ import (
 	"slices"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"signalbox/engine/secure"
 )
 
 // handOff gives the connection with what has been read of it to the sidecar.
 func (c *Conn) handOff(read []byte) gnet.Action {
+	if c.gc.OutboundBuffered() > 0 { // of a TLS handshake: the sidecar must not overtake it
+		c.refuse(unavailable)
+		return gnet.None
+	}
 	nc, err := c.duplicate()
 	if err != nil {
 		c.refuse(unavailable)
@@ -18,6 +24,10 @@ func (c *Conn) handOff(read []byte) gnet.Action {
 	}
 	c.state = stateClosed
 	lent := c.loop.lend(nc)
+	if c.tls != nil {
+		lent.over(c.tls.conn)
+		c.tls = nil
+	}
 	c.loop.conns.Add(-1) // counted once: this descriptor is closed before the loop accepts another
 	c.loop.cfg.Sidecar(lent, slices.Clone(read))
 	return gnet.Close // this descriptor; the sidecar's keeps the connection
@@ -66,5 +76,14 @@ func (r *Reactor) Enroll(nc net.Conn, read []byte) error {
 		return errors.Join(errStopping, lent.Close())
 	}
 	lent.giveBack()
-	return r.register(lent.TCPConn, read)
+	if lent.tls != nil {
+		lent.tls.Back()
+	}
+	return r.register(lent.tcp, &enrolled{read, lent.tls})
+}
+
+// enrolled is a connection that the sidecar gives back.
+type enrolled struct {
+	read []byte
+	tls  *secure.Conn // nil: plain
 }

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ type loop struct {
 	counts    *telemetry.Loop // loop-owned
 	turnTask  gnet.Runnable
 	sweepTask gnet.Runnable
+	newsTask  gnet.Runnable
 
 	// Any goroutine (atomic).
 	el   atomic.Pointer[gnet.EventLoop]
@@ -29,6 +31,12 @@ type loop struct {
 	lingering []deadline // connections that are to end
 	lingers   int64      // bytes queued on those, as of their Finish or the last sweep
 	broken    []*Conn    // a write failed; to be closed
+	opened    []byte     // memory for application data out of records
+	sealed    []byte     // memory for records, borrowed until the next seal
+
+	// Guarded by newsMu.
+	newsMu sync.Mutex
+	news   []*Conn // whose handshakes have something to tell
 
 	handshaker *handshaker
 }
@@ -47,6 +55,10 @@ func newLoop(r *Reactor, index int) *loop {
 	l.turnTask = gnet.RunnableFunc(func(context.Context) error {
 		l.upper.Turn()
 		l.closeBroken()
+		return nil
+	})
+	l.newsTask = gnet.RunnableFunc(func(context.Context) error {
+		l.hearNews()
 		return nil
 	})
 	l.sweepTask = gnet.RunnableFunc(func(context.Context) error {
@@ -86,8 +98,11 @@ func (w *Waker) WakeFair() {
 
 // sweep closes the connections whose time is over.
 func (l *loop) sweep(now time.Time) {
-	for len(l.heads) > 0 && (l.heads[0].c.state != stateHead || now.After(l.heads[0].at)) {
-		if c := l.heads[0].c; c.state == stateHead {
+	if l.handshakes != nil && l.index == 0 {
+		l.handshakes.Sweep(now)
+	}
+	for len(l.heads) > 0 && (l.heads[0].c.state > stateHead || now.After(l.heads[0].at)) {
+		if c := l.heads[0].c; c.state <= stateHead {
 			c.abort()
 		}
 		l.heads[0] = deadline{}

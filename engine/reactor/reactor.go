@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 
+	"signalbox/engine/secure"
 	"signalbox/engine/telemetry"
 )
 
@@ -57,8 +59,9 @@ type Config struct {
 	Loops            int
 	AnyPath          bool // upgrade on any path, not only /v1
 	HandshakeTimeout time.Duration
-	MaxUnread        int   // bytes of input kept for a Receiver that is not ready
-	MaxLinger        int64 // bytes queued on ending connections before further ones are cut off; 0: no limit
+	TLS              *tls.Config // nil: plain
+	MaxUnread        int         // bytes of input kept for a Receiver that is not ready
+	MaxLinger        int64       // bytes queued on ending connections before further ones are cut off; 0: no limit
 	Gate             Gate
 	// Sidecar takes connections whose first request is no upgrade, with the
 	// bytes already read. It must not block. nil answers 404.
@@ -73,6 +76,8 @@ type Reactor struct {
 	cfg   Config
 	addr  *net.TCPAddr
 	loops []*loop
+
+	handshakes *secure.Handshakes // nil: plain
 
 	budget
 
@@ -110,6 +115,9 @@ func New(cfg Config) (*Reactor, error) {
 	if r.capacity, err = capacity(cfg.Loops); err != nil {
 		hold.release()
 		return nil, err
+	}
+	if cfg.TLS != nil {
+		r.handshakes = secure.NewHandshakes(cfg.TLS)
 	}
 	for i := range cfg.Loops {
 		r.loops = append(r.loops, newLoop(r, i))
@@ -149,6 +157,9 @@ func (r *Reactor) Run(loops []Loop, started func()) error {
 	r.hold.release()
 	stopped := r.stopping.Swap(true)
 	close(r.endedC)
+	if r.handshakes != nil {
+		r.handshakes.Close()
+	}
 	r.boot.Wait()
 	r.closeDoorbells()
 	switch {

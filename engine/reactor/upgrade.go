@@ -59,12 +59,13 @@ var (
 )
 
 // readHead waits for the end of the request head and deals with the request. It
-// returns how much of buf belonged to it.
-func (c *Conn) readHead(buf []byte) (int, gnet.Action) {
-	// The end may begin in the last three bytes seen before.
-	from := max(0, int(c.scanned)-3)
+// returns how much of buf belonged to it. The first known bytes were searched for
+// the end before.
+func (c *Conn) readHead(buf []byte, known int) (int, gnet.Action) {
+	// The end may begin in the last three of them.
+	from := max(0, known-3)
 	end := bytes.Index(buf[from:], headEnd)
-	if c.scanned = int32(len(buf)); end < 0 {
+	if end < 0 {
 		if len(buf) > MaxHead {
 			c.refuse(headTooLong)
 		}
