@@ -33,6 +33,8 @@ type Config struct {
 	AdminHosts  []string // host names that the admin address answers to, beside loopback
 	AdminToken  string   // that the admin address asks for; required off loopback
 
+	TLS TLS // of the public address
+
 	AppsFile string    // apps and keys, read again when it changes
 	Apps     *auth.Set // used when AppsFile is empty
 	DataDir  string    // usage, and events for webhooks; empty: memory only

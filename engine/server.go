@@ -18,6 +18,7 @@ import (
 	"signalbox/engine/quota"
 	"signalbox/engine/reactor"
 	"signalbox/engine/registry"
+	"signalbox/engine/secure"
 	"signalbox/engine/session"
 	"signalbox/engine/telemetry"
 )
@@ -25,20 +26,22 @@ import (
 // Server is a Signalbox, or an echo server on the same reactor.
 type Server struct {
 	// Immutable after New; nil in an echo server, but for log and reactor.
-	cfg     Config
-	log     *slog.Logger
-	reactor *reactor.Reactor
-	loops   []reactor.Loop
-	hub     *session.Hub
-	gate    *gate
-	ledger  *quota.Ledger
-	hooks   *hooks.Hooks
-	sidecar *api.Server
-	series  *telemetry.Series // nil without an admin address
-	watch   *watcher
-	apiLn   net.Listener
-	adminLn net.Listener
-	admin   *http.Server // nil without an admin address
+	cfg          Config
+	log          *slog.Logger
+	reactor      *reactor.Reactor
+	loops        []reactor.Loop
+	hub          *session.Hub
+	gate         *gate
+	ledger       *quota.Ledger
+	hooks        *hooks.Hooks
+	sidecar      *api.Server
+	series       *telemetry.Series // nil without an admin address
+	watch        *watcher
+	certificates *secure.Certificates // nil: plain
+	tlsWatch     *watcher             // of their files
+	apiLn        net.Listener
+	adminLn      net.Listener
+	admin        *http.Server // nil without an admin address
 
 	readyC   chan struct{} // closed when connections are accepted
 	serving  atomic.Bool   // connections are accepted and the server is not draining
@@ -113,8 +116,13 @@ func (s *Server) openAddresses(counts []*telemetry.Loop) (err error) {
 	if n := s.cfg.Limits.ConnectRate; n > 0 {
 		s.gate.rate = quota.NewAddrRate(n)
 	}
+	tlsConfig, err := s.openTLS()
+	if err != nil {
+		return err
+	}
 	s.reactor, err = reactor.New(reactor.Config{
 		Listen:           s.cfg.Listen,
+		TLS:              tlsConfig,
 		Loops:            s.cfg.Loops,
 		HandshakeTimeout: s.cfg.Limits.HandshakeTimeout,
 		MaxUnread:        maxUnread + s.cfg.Limits.MaxMessageSize,
@@ -215,6 +223,7 @@ func (s *Server) Run(ctx context.Context) error {
 		if s.watch != nil {
 			wg.Go(func() { s.watch.run(background, s.reloadAndLog) })
 		}
+		s.keepCertificates(background, &wg)
 	}
 	endedC := make(chan error, 1)
 	wg.Go(func() { endedC <- s.reactor.Run(s.loops, s.started) })
@@ -319,8 +328,10 @@ func (s *Server) release() {
 	}
 }
 
-// Reload reads the file of apps again. If it is bad, the apps stay as they are.
+// Reload reads the file of apps again, and the certificates. If it is bad, the
+// apps stay as they are; so do certificates, which is logged.
 func (s *Server) Reload() error {
+	s.reloadCertificates()
 	if s.cfg.AppsFile == "" {
 		return nil
 	}

@@ -7,10 +7,12 @@ import (
 	"time"
 )
 
-// watcher tells when a file has changed. It looks at the file instead of asking
-// the kernel to tell: that works on every file system and through every link,
-// and costs one system call an interval.
-type watcher struct {
+// watcher tells when one of some files has changed. It looks at the files instead
+// of asking the kernel to tell: that works on every file system and through every
+// link, and costs one system call for each an interval.
+type watcher struct{ files []watched }
+
+type watched struct {
 	path string
 	seen fs.FileInfo // at the last look; nil: no such file
 	told fs.FileInfo // as of the last change told
@@ -19,14 +21,16 @@ type watcher struct {
 // watchEvery leaves room within the second in which a revoked key takes effect.
 const watchEvery = 200 * time.Millisecond
 
-func watch(path string) *watcher {
-	w := &watcher{path: path}
-	w.seen, _ = os.Stat(path)
-	w.told = w.seen
+func watch(paths ...string) *watcher {
+	w := &watcher{}
+	for _, path := range paths {
+		info, _ := os.Stat(path)
+		w.files = append(w.files, watched{path: path, seen: info, told: info})
+	}
 	return w
 }
 
-// run calls changed after each change of the file, until ctx is done. A file
+// run calls changed after each change of the files, until ctx is done. A file
 // that is gone is no change; one that comes back is.
 func (w *watcher) run(ctx context.Context, changed func()) {
 	t := time.NewTicker(watchEvery)
@@ -43,20 +47,27 @@ func (w *watcher) run(ctx context.Context, changed func()) {
 	}
 }
 
-// look reports whether the file has changed, once it is at rest for an
-// interval: a file that is half written may be a valid one without the other
-// half's keys, and all their sockets would be closed.
+// look reports whether a file has changed, once all are at rest for an interval:
+// a file that is half written may be a valid one without the other half's keys,
+// and all their sockets would be closed; a certificate's key may follow it.
 func (w *watcher) look() bool {
-	now, err := os.Stat(w.path)
-	if err != nil {
+	atRest, changed := true, false
+	for i := range w.files {
+		f := &w.files[i]
+		now, err := os.Stat(f.path)
+		if err != nil {
+			continue
+		}
+		atRest = atRest && sameFile(f.seen, now)
+		changed = changed || !sameFile(f.told, now)
+		f.seen = now
+	}
+	if !atRest || !changed {
 		return false
 	}
-	atRest := sameFile(w.seen, now)
-	w.seen = now
-	if !atRest || sameFile(w.told, now) {
-		return false
+	for i := range w.files {
+		w.files[i].told = w.files[i].seen
 	}
-	w.told = now
 	return true
 }
 

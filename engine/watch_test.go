@@ -38,8 +38,11 @@ func TestWatcher(t *testing.T) {
 		{"gone still", nil, false},
 		{"back", write("again"), false},
 		{"back and at rest", nil, true},
+		{"another file", func() error { return os.WriteFile(path+".key", []byte("key"), 0o600) }, false},
+		{"both, while that rests", write("both"), false},
+		{"both at rest", nil, true},
 	}
-	w := watch(path)
+	w := watch(path, path+".key")
 	for _, s := range steps {
 		if s.step != nil {
 			if err := s.step(); err != nil {

@@ -11,7 +11,8 @@ import (
 
 // serveFlags are the flags of serve, each with its environment variable.
 var serveFlags = []string{
-	"dev", "listen", "api-listen", "admin-listen", "admin-host", "admin-token", "apps", "data-dir", "loops", "drain-timeout", "refuse",
+	"dev", "listen", "api-listen", "admin-listen", "admin-host", "admin-token", "tls-cert", "tls-key", "acme-domain", "acme-directory", "acme-email",
+	"apps", "data-dir", "loops", "drain-timeout", "refuse",
 	"max-message-size", "max-subscriptions", "message-rate", "message-burst", "connect-rate", "ping-interval",
 	"handshake-timeout", "max-backlog", "max-backlog-total", "presence-window", "snapshot-delay", "hook-spool", "gogc", "memory-limit", "log-format", "log-level",
 }
@@ -26,7 +27,7 @@ func TestHelp(t *testing.T) {
 			[]string{"--help"},
 			[]string{"serve", "init", "key create", "key list", "key revoke", "token mint", "token check", "echo", "doctor", "health", "completion", "version"},
 		},
-		"serve":        {[]string{"serve", "--help"}, []string{"Addresses:", "Apps and data:", "Limits:", "Tuning:", "Logging:"}},
+		"serve":        {[]string{"serve", "--help"}, []string{"Addresses:", "Apps and data:", "TLS:", "Limits:", "Tuning:", "Logging:"}},
 		"init":         {[]string{"init", "--help"}, []string{"--apps", "--app"}},
 		"key create":   {[]string{"key", "create", "--help"}, []string{"--publishable", "--patterns", "--actions", "--allowed-origins", "--inject-turn"}},
 		"token mint":   {[]string{"token", "mint", "--help"}, []string{"<peer-id>", "--channels", "--permissions", "--expires-in"}},

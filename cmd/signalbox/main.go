@@ -49,6 +49,7 @@ func run(args []string, std *stdio) int {
 		kong.Groups{
 			"listen":  "Addresses:",
 			"data":    "Apps and data:",
+			"tls":     "TLS:",
 			"limits":  "Limits:",
 			"tuning":  "Tuning:",
 			"logging": "Logging:",

@@ -35,6 +35,8 @@ type serveCmd struct {
 
 	HookSpool int64 `group:"data" placeholder:"BYTES" default:"${hookSpool}" help:"Bytes of events that may wait for webhooks; beyond, the oldest are dropped (default: ${default})."`
 
+	tlsFlags `embed:""`
+
 	limitFlags `embed:""`
 
 	presenceFlags `embed:""`
@@ -51,6 +53,12 @@ type serveCmd struct {
 func (c *serveCmd) Validate() error {
 	if c.Dev && (c.Apps != "" || c.DataDir != "") {
 		return errors.New("--dev uses no files: leave out --apps and --data-dir")
+	}
+	if c.Dev && c.wanted() {
+		return errors.New("--dev is for this machine, where ws: will do: leave out TLS")
+	}
+	if err := c.tlsFlags.Validate(); err != nil {
+		return err
 	}
 	if err := c.limitFlags.Validate(); err != nil {
 		return err
@@ -117,6 +125,7 @@ func (c *serveCmd) config(logger *slog.Logger) engine.Config {
 	config.APIListen = c.APIListen
 	config.AdminListen = c.AdminListen
 	config.AdminHosts, config.AdminToken = c.AdminHost, c.AdminToken
+	config.TLS = c.tls()
 	config.AppsFile = c.Apps
 	config.DataDir = c.DataDir
 	config.Loops = c.Loops

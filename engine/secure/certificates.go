@@ -48,15 +48,6 @@ func Open(pairs []Pair, options *ACME, logger *slog.Logger) (*Certificates, erro
 	return c, nil
 }
 
-// Files returns the files whose change calls for a Reload.
-func (c *Certificates) Files() []string {
-	var files []string
-	for _, p := range c.pairs {
-		files = append(files, p.Cert, p.Key)
-	}
-	return files
-}
-
 // Reload reads the pairs again. A pair that cannot be used stays as it was; the
 // error says why.
 func (c *Certificates) Reload() error {
