@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { browserFlags } from './tls.mjs';
 
 const FLAGS = [
   '--no-sandbox',
@@ -19,7 +20,7 @@ const FLAGS = [
 ];
 
 export function launch() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium', headless: true, args: FLAGS });
+  return chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium', headless: true, args: [...FLAGS, ...browserFlags()] });
 }
 
 const sdk = dirname(createRequire(import.meta.url).resolve('@metered-ca/realtime'));

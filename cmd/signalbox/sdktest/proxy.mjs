@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { within } from './recorder.mjs';
+import { schemes } from './tls.mjs';
 
 export class Proxy {
   #listener;
@@ -18,7 +19,7 @@ export class Proxy {
   }
 
   get url() {
-    return `ws://127.0.0.1:${this.#listener.address().port}`;
+    return `${schemes.ws}://127.0.0.1:${this.#listener.address().port}`;
   }
 
   #accept(near, port) {

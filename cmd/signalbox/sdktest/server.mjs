@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { binary } from './binary.mjs';
 import { DEADLINE, Recorder, within } from './recorder.mjs';
+import { schemes, serveFlags } from './tls.mjs';
 
 // What no log line may ever hold: a key's secret, or the head of a JWT (base64url of `{"`).
 const CONFIDENTIAL = /sk_secret_|eyJ/;
@@ -42,7 +43,7 @@ export class Server {
     const child = spawn(
       binary,
       ['serve', '--listen', listen, '--admin-listen', '127.0.0.1:0', '--apps', this.appsFile,
-        '--data-dir', join(this.#dir, 'data'), '--log-format', 'json', ...this.#args],
+        '--data-dir', join(this.#dir, 'data'), '--log-format', 'json', ...serveFlags, ...this.#args],
       { stdio: ['ignore', 'inherit', 'pipe'] },
     );
     children.add(child);
@@ -62,7 +63,7 @@ export class Server {
     const { addr, admin } = await Promise.race([this.logged((e) => e.msg === 'listening'), failed]);
     failed.catch(() => {});
     this.address = addr;
-    this.url = `ws://${addr}`;
+    this.url = `${schemes.ws}://${addr}`;
     this.adminURL = `http://${admin}`;
   }
 
@@ -100,7 +101,7 @@ export class Server {
 
   /** A REST call with the key's bearer credential; body is sent as JSON. */
   async rest(key, method, path, body) {
-    const response = await fetch(`http://${this.address}${path}`, {
+    const response = await fetch(`${schemes.http}://${this.address}${path}`, {
       method,
       headers: { authorization: `Bearer ${key.id}:${key.secret}`, 'content-type': 'application/json' },
       body: body === undefined ? undefined : JSON.stringify(body),
