@@ -35,6 +35,7 @@ func (s *Server) serveAdmin() {
 		Token:    s.cfg.AdminToken,
 		Ready:    s.ready,
 		Public:   s.Addr(),
+		Secure:   s.cfg.TLS.enabled(),
 		AppsFile: s.cfg.AppsFile,
 		Version:  s.cfg.Version,
 		Commit:   s.cfg.Commit,
