@@ -13,7 +13,8 @@
 //
 // # Order of checks
 //
-// An unknown path is 404 to everybody. On a known path the credential comes
+// An unknown path is 404 to everybody, and the OpenAPI description of the calls
+// is there for everybody. On a known path the credential comes
 // first (401: missing, malformed, unknown, revoked, publishable, wrong secret
 // and suspended app read alike), then the method (405 with Allow; OPTIONS is
 // answered 204), the size of the body (413), its form (400 invalid_request),

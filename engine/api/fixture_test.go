@@ -291,13 +291,16 @@ func request(method, target, body string, headers ...string) string {
 	return text + "\r\n" + body
 }
 
-// do makes one request on a connection of its own.
+// do makes one request on a connection of its own, whose answer must be as the
+// description of the calls says.
 func (w *world) do(t testing.TB, method, target, body string, headers ...string) answer {
 	t.Helper()
 	c := w.dial(t)
 	defer c.conn.Close()
 	c.write(request(method, target, body, headers...))
-	return c.read(method)
+	a := c.read(method)
+	wantDescribed(t, method, target, a)
+	return a
 }
 
 // want fails the test unless the answer has the status, and for an error the

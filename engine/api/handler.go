@@ -67,6 +67,8 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	e, name := route(r.URL.EscapedPath())
 	switch {
+	case r.URL.Path == descriptionPath:
+		serveDescription(w, r)
 	case e != nil:
 		s.serveEndpoint(w, r, e, unescape(name))
 	case isUpgrade(r):
