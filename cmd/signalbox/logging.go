@@ -41,7 +41,7 @@ func (f *loggingFlags) switchOnSignal(ctx context.Context, signalC <-chan os.Sig
 				next = chosen
 			}
 			f.level.Set(min(next, slog.LevelInfo)) // so that the change itself is seen
-			logger.Info("log level changed", "level", next.String())
+			logger.Info("log level changed", "now", next.String())
 			f.level.Set(next)
 		}
 	}

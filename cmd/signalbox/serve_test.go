@@ -62,6 +62,8 @@ func TestServeErrors(t *testing.T) {
 		"unknown refusal":          {serve("--refuse", "politely"), []string{"--refuse must be one of"}},
 		"unknown log format":       {serve("--log-format", "xml"), []string{"--log-format must be one of"}},
 		"unknown log level":        {serve("--log-level", "loud"), []string{"--log-level must be one of"}},
+		"short admin token":        {serve("--admin-token", "hunter2"), []string{"--admin-token must have at least 16 characters"}},
+		"open admin address":       {serve("--admin-listen", ":0"), []string{"the admin address :0", "--admin-token"}},
 		"dev with a file":          {[]string{"serve", "--dev", "--apps", "apps.yaml"}, []string{"--dev uses no files"}},
 		"a key too few":            {serve("--tls-cert", "a.pem"), []string{"as many --tls-key as --tls-cert"}},
 		"no such certificate":      {serve("--tls-cert", "a.pem", "--tls-key", "a.key"), []string{"certificate a.pem with key a.key"}},
@@ -181,4 +183,23 @@ func TestVariables(t *testing.T) {
 		t.Errorf("data directory of the environment: %v", err)
 	}
 	invocation{dir: dir, env: []string{"SIGNALBOX_LOOPS=many"}}.fails(t, []string{"serve"}, "SIGNALBOX_LOOPS")
+}
+
+func TestSignalSwitchesLogLevel(t *testing.T) {
+	t.Parallel()
+	dir := initialised(t)
+	p := start(t, dir, nil, "serve", "--listen", "127.0.0.1:0", "--data-dir", "data")
+	p.addr()
+	for _, want := range []string{"DEBUG", "INFO", "DEBUG"} {
+		if got := p.switchLevel(); got != want {
+			t.Errorf("level: got %q, want %q", got, want)
+		}
+	}
+}
+
+// switchLevel sends SIGUSR1 and returns the level that the log says it has now.
+func (p *process) switchLevel() any {
+	p.t.Helper()
+	p.signal(syscall.SIGUSR1)
+	return p.await("log level changed")["now"]
 }
