@@ -140,6 +140,7 @@ bench-smoke: build ## run each benchmark once and each scenario small, and see t
 	server() { small "$$@" --server-bin $(BIN); }
 	server connect --connections 200 --rounds 1
 	server idle --connections 100,200 --rest 1s --profile
+	server fanout --tls --subscribers 50 --rounds 1 --for 200ms --warm-up 50ms
 	server fanout --subscribers 50 --rounds 1 --for 200ms --warm-up 50ms
 	server latency --subscribers 50 --shares 0.1 --for 200ms --warm-up 50ms
 	server direct --pairs 10 --for 200ms --warm-up 50ms

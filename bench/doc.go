@@ -32,6 +32,10 @@
 // message rate; --server-flags and --server-env change what is measured,
 // --server-bin takes a binary that is there. Clients get the other cores.
 //
+// With --tls it speaks TLS, and connect, idle and fanout compare it with itself,
+// plain, behind a TLS terminator: crypto/tls with two goroutines a connection, on
+// the same cores, whose CPU and memory count with the server's.
+//
 // With --url the load goes to a running server, over plain ws. It needs a secret
 // key whose patterns allow all names, a message rate that lets a publisher
 // through (--message-rate 0), and, if clients come from few addresses, no

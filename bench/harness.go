@@ -29,6 +29,7 @@ type targetFlags struct {
 	ServerBin   string   `group:"target" placeholder:"FILE" help:"Binary to start instead of building one."`
 	ServerFlags string   `group:"target" placeholder:"FLAGS" help:"Further flags of serve for the server that is started, in one argument."`
 	ServerEnv   []string `group:"target" placeholder:"NAME=VALUE" sep:"none" help:"Environment of the server that is started; may be repeated."`
+	TLS         bool     `name:"tls" group:"target" help:"Have the server that is started speak TLS, and compare it with itself behind a TLS terminator instead of the floor."`
 	Loops       int      `group:"target" placeholder:"N" default:"1" help:"Event loops of the server that is started, each on a core of its own (default: ${default})."`
 	ServerCores []int    `group:"target" placeholder:"N" help:"Cores to pin it to (default: the last ones)."`
 }
@@ -59,6 +60,8 @@ func (c *commonFlags) Validate() error {
 		return errors.New("--url needs --sk-id and --sk-secret")
 	case c.URL == "" && c.PID != 0:
 		return errors.New("--pid is for a server given with --url")
+	case c.URL != "" && c.TLS:
+		return errors.New("--tls is for a server that the harness starts")
 	case c.Loops < 1:
 		return errors.New("--loops: at least 1")
 	case c.ClientLoops < 0:
@@ -155,7 +158,7 @@ func (h *harness) server(ctx context.Context, flags ...string) (*target.Target, 
 	if f.URL != "" {
 		t, err = target.Running(f.URL, target.Key{ID: f.SKID, Secret: f.SKSecret}, f.PID)
 	} else {
-		t, err = target.StartOwn(ctx, target.Own{Bin: f.ServerBin, Loops: f.Loops, Cores: h.serverCores,
+		t, err = target.StartOwn(ctx, target.Own{Bin: f.ServerBin, Loops: f.Loops, Cores: h.serverCores, TLS: f.TLS,
 			Flags: append(flags, strings.Fields(f.ServerFlags)...), Env: f.ServerEnv})
 	}
 	if err != nil {
@@ -181,12 +184,37 @@ func (h *harness) floor(ctx context.Context) (*target.Target, error) {
 
 const floorName = "floor"
 
+// terminated starts a plain server and a terminator before it, both on the
+// server's cores.
+func (h *harness) terminated(ctx context.Context) (*target.Target, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	f := h.flags
+	plain, err := target.StartOwn(ctx, target.Own{Bin: f.ServerBin, Loops: f.Loops, Cores: h.serverCores,
+		Flags: strings.Fields(f.ServerFlags), Env: f.ServerEnv})
+	if err != nil {
+		return nil, err
+	}
+	t, err := target.Terminate(ctx, "behind a terminator", target.Command{Args: []string{self, "terminator"}, Cores: h.serverCores}, plain)
+	if err != nil {
+		return nil, errors.Join(err, plain.Close())
+	}
+	h.targets = append(h.targets, t)
+	return t, nil
+}
+
 // serverAndFloor returns the server under test and, unless it is not wanted,
 // the floor, last.
 func (h *harness) serverAndFloor(ctx context.Context, noFloor bool) ([]*target.Target, error) {
 	server, err := h.server(ctx)
 	if err != nil || noFloor {
 		return []*target.Target{server}, err
+	}
+	if h.flags.TLS {
+		terminated, err := h.terminated(ctx)
+		return []*target.Target{server, terminated}, err
 	}
 	bare, err := h.floor(ctx)
 	return []*target.Target{server, bare}, err

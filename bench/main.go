@@ -16,19 +16,20 @@ const description = "Puts load on a Signalbox server and measures what it costs:
 
 // grammar is the command line: a field a scenario.
 type grammar struct {
-	Connect   connectCmd   `cmd:"" help:"Connects a second and server CPU a connect."`
-	Idle      idleCmd      `cmd:"" help:"Memory an idle connection holds, in user space and in the kernel."`
-	Fanout    fanoutCmd    `cmd:"" help:"Deliveries a second and server CPU a delivery, against the floor."`
-	Latency   latencyCmd   `cmd:"" help:"Percentiles of publish to delivery at paced loads."`
-	Direct    directCmd    `cmd:"" help:"Direct messages there and back: rate and percentiles."`
-	Presence  presenceCmd  `cmd:"" help:"A storm of joins and leaves: frames, bytes, time until every roster is right."`
-	Reconnect reconnectCmd `cmd:"" help:"A deploy: all connections drop and come back."`
-	Slow      slowCmd      `cmd:"" help:"Percentiles of healthy peers while others never read."`
-	Soak      soakCmd      `cmd:"" help:"Mixed traffic for long: every delivery accounted for, leaks."`
-	Peers     peersCmd     `cmd:"" help:"The same runs against other servers, side by side."`
-	Sim       simCmd       `cmd:"" help:"Up to a million sessions in one process, without sockets: heap, GC, fan-out, rosters."`
-	Report    reportCmd    `cmd:"" help:"Draw the raw results of scenarios: one HTML page, or SVG files."`
-	Floor     floorCmd     `cmd:"" hidden:"" help:"Run the floor: a bare hub."`
+	Connect    connectCmd    `cmd:"" help:"Connects a second and server CPU a connect."`
+	Idle       idleCmd       `cmd:"" help:"Memory an idle connection holds, in user space and in the kernel."`
+	Fanout     fanoutCmd     `cmd:"" help:"Deliveries a second and server CPU a delivery, against the floor."`
+	Latency    latencyCmd    `cmd:"" help:"Percentiles of publish to delivery at paced loads."`
+	Direct     directCmd     `cmd:"" help:"Direct messages there and back: rate and percentiles."`
+	Presence   presenceCmd   `cmd:"" help:"A storm of joins and leaves: frames, bytes, time until every roster is right."`
+	Reconnect  reconnectCmd  `cmd:"" help:"A deploy: all connections drop and come back."`
+	Slow       slowCmd       `cmd:"" help:"Percentiles of healthy peers while others never read."`
+	Soak       soakCmd       `cmd:"" help:"Mixed traffic for long: every delivery accounted for, leaks."`
+	Peers      peersCmd      `cmd:"" help:"The same runs against other servers, side by side."`
+	Sim        simCmd        `cmd:"" help:"Up to a million sessions in one process, without sockets: heap, GC, fan-out, rosters."`
+	Report     reportCmd     `cmd:"" help:"Draw the raw results of scenarios: one HTML page, or SVG files."`
+	Terminator terminatorCmd `cmd:"" hidden:"" help:"Run a TLS terminator."`
+	Floor      floorCmd      `cmd:"" hidden:"" help:"Run the floor: a bare hub."`
 }
 
 // stdio is where a scenario writes: results to out, progress to err.

@@ -23,8 +23,8 @@ const testLimit = 2 * time.Minute
 var server string
 
 func TestMain(m *testing.M) {
-	// The harness starts itself as the floor.
-	if len(os.Args) == 2 && os.Args[1] == "floor" {
+	// The harness starts itself as the floor and as a terminator.
+	if len(os.Args) > 1 && (os.Args[1] == "floor" || os.Args[1] == "terminator") {
 		main()
 		return
 	}
@@ -111,6 +111,10 @@ func TestScenarios(t *testing.T) {
 		{[]string{"idle", "--connections", "40,80", "--rest", "100ms"}, 8, []string{"PSS", "heap and stacks", "kernel, both ends"}},
 		{append([]string{"fanout", "--subscribers", "10,20", "--in-flight", "1,8", "--publishers", "1,8", "--rounds", "2"}, short...), 8,
 			[]string{"deliveries", "publishes", "CPU a delivery", "× floor"}},
+		{append([]string{"fanout", "--tls", "--subscribers", "10", "--in-flight", "1,8", "--publishers", "1,8", "--rounds", "2"}, short...), 6,
+			[]string{"deliveries", "publishes", "CPU a delivery"}},
+		{[]string{"connect", "--tls", "--connections", "40", "--rounds", "2"}, 2, []string{"connects", "CPU a connect", "p99"}},
+		{[]string{"idle", "--tls", "--connections", "40,80", "--rest", "100ms"}, 8, []string{"PSS", "heap and stacks"}},
 		{append([]string{"latency", "--subscribers", "10", "--shares", "0.1"}, short...), 1, []string{"p50", "p99.9", "max"}},
 		{append([]string{"latency", "--subscribers", "10", "--rate", "200,400"}, short...), 2, []string{"p50", "p99.9", "max"}},
 		{append([]string{"direct", "--pairs", "1,5"}, short...), 4, []string{"round trips", "CPU a direct", "p50"}},
@@ -289,6 +293,7 @@ func TestBadFlags(t *testing.T) {
 		{"no return", "reconnect --connections 0", "--connections"},
 		{"none stalled", "slow --stalled 0", "--stalled"},
 		{"more channels than peers", "soak --peers 2 --channels 3", "--channels"},
+		{"TLS of a running server", "connect --tls --url ws://127.0.0.1:1 --sk-id a --sk-secret b", "--tls"},
 		{"TLS", "connect --url wss://127.0.0.1:1 --sk-id a --sk-secret b", "ws"},
 		{"no file", "report nowhere.json", "nowhere.json"},
 	} {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"crypto/tls"
 	"net/netip"
 	"strconv"
 	"syscall"
@@ -14,11 +15,12 @@ import (
 // Script is what a connection says until it is ready. With neither Welcome nor
 // Acks it is ready once it is upgraded.
 type Script struct {
-	Request []byte // the HTTP upgrade request, see Upgrade
-	Welcome bool   // the server sends a welcome frame first
-	Hello   []byte // masked frames said then, none if empty
-	Acks    int    // acks that answer Hello
-	Lines   *Lines // nil: a text frame is one message, as this server's
+	Request []byte      // the HTTP upgrade request, see Upgrade
+	Welcome bool        // the server sends a welcome frame first
+	Hello   []byte      // masked frames said then, none if empty
+	Acks    int         // acks that answer Hello
+	Lines   *Lines      // nil: a text frame is one message, as this server's
+	TLS     *tls.Config // nil: plain
 }
 
 // Spec says how to open a connection.
@@ -49,6 +51,7 @@ type state uint8
 const (
 	waiting    state = iota // for its turn to be dialled
 	connecting              // the request is not sent yet
+	shaking                 // the TLS handshake runs
 	upgrading               // waiting for the 101
 	joining                 // waiting for the welcome or the acks
 	ready
@@ -58,7 +61,7 @@ const (
 // during is what a state is called in a Cause.
 func (s state) during() string {
 	switch s {
-	case waiting, connecting:
+	case waiting, connecting, shaking:
 		return "connect"
 	case upgrading:
 		return "upgrade"
@@ -82,13 +85,14 @@ type Conn struct {
 	fd      int
 	serial  int32 // tells events of this socket from those of an earlier one
 	state   state
-	welcome bool // still to come
-	acks    int  // still to come
-	dirty   bool // on the loop's list of those to flush
-	polled  bool // EPOLLOUT is asked for
-	stalled bool // EPOLLIN is not asked for
+	welcome bool     // still to come
+	acks    int      // still to come
+	dirty   bool     // on the loop's list of those to flush
+	polled  bool     // EPOLLOUT is asked for
+	stalled bool     // EPOLLIN is not asked for
+	session *session // nil: plain
 	in      []byte
-	out     []byte
+	out     []byte // as it is to be sent: with TLS, records
 }
 
 // IsReady reports whether the connection is open and its script is through.
@@ -100,11 +104,21 @@ func (c *Conn) Send(frames []byte) {
 	if c.state == closed {
 		return
 	}
-	c.out = append(c.out, frames...)
+	c.queue(frames)
 	if !c.dirty {
 		c.dirty = true
 		c.Loop.dirty = append(c.Loop.dirty, c)
 	}
+}
+
+// queue appends b to what is to be sent.
+func (c *Conn) queue(b []byte) {
+	if c.session == nil {
+		c.out = append(c.out, b...)
+		return
+	}
+	// It fails once the server has ended the connection, which receive sees.
+	c.out, _ = c.session.seal(c.out, b)
 }
 
 // Stall stops reading, so that the server's output piles up.
@@ -152,6 +166,9 @@ func (c *Conn) drop() {
 		c.fd = -1
 	}
 	c.in, c.out = nil, nil
+	if c.session != nil {
+		c.session.end()
+	}
 }
 
 // become marks the script as through.
@@ -173,7 +190,11 @@ func (c *Conn) event(events uint32) {
 			c.fail(Cause{Errno: errno})
 			return
 		}
-		c.request()
+		if c.spec.Script.TLS != nil {
+			c.secure()
+		} else {
+			c.request()
+		}
 		return
 	}
 	if events&unix.EPOLLOUT != 0 {
@@ -186,7 +207,7 @@ func (c *Conn) event(events uint32) {
 
 // request sends the upgrade request once the socket is connected.
 func (c *Conn) request() {
-	c.out = append(c.out, c.spec.Script.Request...)
+	c.queue(c.spec.Script.Request)
 	c.spec.Script.Request = nil
 	c.state = upgrading
 	c.flush()
@@ -233,6 +254,10 @@ func (c *Conn) poll() {
 // receive reads once and handles all whole frames there are.
 func (c *Conn) receive() {
 	l := c.Loop
+	if c.session != nil {
+		c.receiveRecords()
+		return
+	}
 	have := copy(l.buf, c.in)
 	n, errno := recv(c.fd, l.buf[have:min(have+readSize, len(l.buf))])
 	switch {
@@ -247,7 +272,11 @@ func (c *Conn) receive() {
 	}
 	l.bytes += uint64(n)
 	l.readAt = Now()
-	buf := l.buf[:have+n]
+	c.handle(l.buf[:have+n])
+}
+
+// handle handles all whole frames in buf and keeps the rest.
+func (c *Conn) handle(buf []byte) {
 	used, err := c.consume(buf)
 	if c.state == closed {
 		return

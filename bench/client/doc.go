@@ -19,7 +19,8 @@
 //
 // # Limits
 //
-// It speaks WebSocket as far as servers under test do: no TLS, no extensions,
-// no fragmented messages, frames up to 1 MiB. Every frame is masked with the same
+// It speaks WebSocket as far as servers under test do: no extensions, no
+// fragmented messages, frames up to 1 MiB. With TLS a handshake is on a goroutine
+// of its own, and what follows on the loop's thread. Every frame is masked with the same
 // key. A close is answered and then the socket is closed without waiting.
 package client

@@ -33,6 +33,7 @@ type Loop struct {
 	conns   []*Conn // by descriptor
 	serial  int32
 	buf     []byte
+	records []byte // what was read of a connection with TLS
 	pongs   []byte
 	events  []unix.EpollEvent
 	dirty   []*Conn
@@ -60,7 +61,7 @@ type Loop struct {
 }
 
 func newLoop(index int) (l *Loop, err error) {
-	l = &Loop{Index: index, epoll: -1, wake: -1, timer: -1, buf: make([]byte, bufSize), events: make([]unix.EpollEvent, eventBatch)}
+	l = &Loop{Index: index, epoll: -1, wake: -1, timer: -1, buf: make([]byte, bufSize), records: make([]byte, readSize), events: make([]unix.EpollEvent, eventBatch)}
 	defer func() {
 		if err != nil {
 			l.release()

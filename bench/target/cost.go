@@ -19,7 +19,13 @@ import (
 // CPU is the time that all threads of the process, ended ones too, have run in
 // user space and in the kernel.
 func (p *Process) CPU() (time.Duration, error) {
-	return cpuClock(p.PID, schedClock)
+	sum, err := cpuClock(p.PID, schedClock)
+	if err == nil && p.behind != nil {
+		var more time.Duration
+		more, err = p.behind.CPU()
+		sum += more
+	}
+	return sum, err
 }
 
 // Waited is the time that the threads of the process were ready to run while
@@ -149,7 +155,15 @@ func (p *Process) Memory() (Memory, error) {
 	if err != nil {
 		return Memory{}, err
 	}
-	return Memory{RSS: kiloField(text, "Rss:"), PSS: kiloField(text, "Pss:"), Anon: kiloField(text, "Anonymous:")}, nil
+	m := Memory{RSS: kiloField(text, "Rss:"), PSS: kiloField(text, "Pss:"), Anon: kiloField(text, "Anonymous:")}
+	if p.behind != nil {
+		more, err := p.behind.Memory()
+		if err != nil {
+			return Memory{}, err
+		}
+		m.RSS, m.PSS, m.Anon = m.RSS+more.RSS, m.PSS+more.PSS, m.Anon+more.Anon
+	}
+	return m, nil
 }
 
 // Descriptors is the number of open descriptors of the process.

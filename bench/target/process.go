@@ -30,10 +30,11 @@ type Command struct {
 // Process is a server on this machine. Its methods may be called from any
 // goroutine.
 type Process struct {
-	PID   int
-	cmd   *exec.Cmd     // nil if somebody else has started it
-	doneC chan struct{} // closed when it has ended
-	err   error         // of Wait, once doneC is closed
+	PID    int
+	behind *Process      // what it passes everything on to, nil if nothing
+	cmd    *exec.Cmd     // nil if somebody else has started it
+	doneC  chan struct{} // closed when it has ended
+	err    error         // of Wait, once doneC is closed
 
 	mu    sync.Mutex
 	lines []string // the last that it has printed

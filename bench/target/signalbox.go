@@ -2,6 +2,7 @@ package target
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"strconv"
 	"time"
@@ -52,6 +53,7 @@ type Signalbox struct {
 	Host string
 	Path string
 	Key  Key
+	TLS  *tls.Config // nil: plain
 }
 
 // Permissions that load peers carry: without presence the roster is kept, but
@@ -77,7 +79,7 @@ func (s *Signalbox) Peer(c Claims) (client.Script, error) {
 	if err != nil {
 		return client.Script{}, err
 	}
-	return client.Script{Request: client.Upgrade(s.Host, s.Path+"?token="+token), Welcome: true}, nil
+	return client.Script{Request: client.Upgrade(s.Host, s.Path+"?token="+token), Welcome: true, TLS: s.TLS}, nil
 }
 
 // Subscriber returns the script of a peer that subscribes to channels.

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,13 +20,15 @@ import (
 
 // Target is a server under test.
 type Target struct {
-	Name    string
-	Addr    netip.AddrPort
-	Dialect Dialect
-	Process *Process // nil if it cannot be measured
-	Admin   string   // address of the admin listener, "" if unknown
-	dir     string   // files of a server of ours
-	command Command  // that starts it, for Restart
+	Name        string
+	Addr        netip.AddrPort
+	Dialect     Dialect
+	Process     *Process     // nil if it cannot be measured
+	Admin       string       // address of the admin listener, "" if unknown
+	dir         string       // files of a server of ours
+	certificate *Certificate // of a server of ours with TLS
+	behind      *Target      // the server that a terminator stands before
+	command     Command      // that starts it, for Restart
 }
 
 // Signalbox returns the dialect of a target that is this project's server.
@@ -39,6 +42,9 @@ func (t *Target) Close() error {
 	var err error
 	if t.Process != nil {
 		err = t.Process.Stop()
+	}
+	if t.behind != nil {
+		err = errors.Join(err, t.behind.Close())
 	}
 	if t.dir != "" {
 		_ = os.RemoveAll(t.dir)
@@ -90,6 +96,7 @@ type Own struct {
 	Listen string   // 127.0.0.1:0 if empty
 	Loops  int      // event loops
 	Cores  []int    // to pin it to
+	TLS    bool     // it speaks TLS
 	Flags  []string // further flags of serve
 	Env    []string
 }
@@ -127,6 +134,14 @@ func StartOwn(ctx context.Context, own Own) (t *Target, err error) {
 		return nil, err
 	}
 	t = &Target{Name: "signalbox", dir: dir}
+	if t.certificate, err = newCertificate(dir); err != nil {
+		return nil, err
+	}
+	var trust *tls.Config
+	if own.TLS {
+		own.Flags = append(own.Flags, "--tls-cert", t.certificate.Cert, "--tls-key", t.certificate.Key)
+		trust = t.certificate.Client
+	}
 	t.command = Command{
 		Args: append([]string{own.Bin, "serve", "--listen", own.Listen, "--admin-listen", "127.0.0.1:0", "--apps", apps,
 			"--data-dir", filepath.Join(dir, "data"), "--log-format", "json", "--loops", strconv.Itoa(own.Loops),
@@ -137,7 +152,7 @@ func StartOwn(ctx context.Context, own Own) (t *Target, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Dialect = &Signalbox{Host: addr, Path: "/v1", Key: key}
+	t.Dialect = &Signalbox{Host: addr, Path: "/v1", Key: key, TLS: trust}
 	return t, nil
 }
 
@@ -189,6 +204,22 @@ func Build(ctx context.Context, bin, pkg string) error {
 		return fmt.Errorf("go build %s: %w: %s", pkg, err, strings.TrimSpace(string(out)))
 	}
 	return nil
+}
+
+// Terminate starts a terminator, whose command ends with what is asked of it,
+// before a plain server of ours. The target that is both is measured as one; its
+// Close stops both.
+func Terminate(ctx context.Context, name string, c Command, plain *Target) (*Target, error) {
+	c.Args = append(c.Args, "--cert", plain.certificate.Cert, "--key", plain.certificate.Key, "--to", plain.Addr.String())
+	behind := plain.Signalbox()
+	t, err := StartPeer(ctx, name, c, func(host string) Dialect {
+		return &Signalbox{Host: host, Path: behind.Path, Key: behind.Key, TLS: plain.certificate.Client}
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.behind, t.Process.behind = plain, plain.Process
+	return t, nil
 }
 
 // StartPeer starts another server, that speaks the hub's dialect if dialect is
