@@ -4,7 +4,8 @@
 // # Terms
 //
 // The gate verifies credentials and lets connections in. The sidecar is the
-// net/http server for everything that is no WebSocket.
+// net/http server for everything that is no WebSocket. The operator is whoever
+// the admin address answers.
 //
 // # Ownership
 //

@@ -129,6 +129,7 @@ func (b *backlog) nextPart(l *Loop) []byte {
 	l.warm(b.roster)
 	l.wire = l.wire[:0]
 	if n.Left() == n.Size() {
+		l.counts.FramesOut++
 		l.wire = frame.AppendHeader(l.wire, frame.OpText, n.Size())
 	}
 	l.wire = n.Append(l.wire, l.budget.part)
