@@ -167,7 +167,7 @@ func (l *Loop) catchUp() {
 func (l *Loop) Turn() {
 	l.scheduled = false
 	l.look()
-	if !l.inbox.run(l, l.inbox.posted.Load()) {
+	if !l.inbox.run(l, l.inbox.posted.Load()) || l.inbox.begun() {
 		l.comeBack()
 	}
 	l.unpark()
