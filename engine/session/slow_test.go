@@ -293,3 +293,30 @@ func TestBacklogBehindSnapshot(t *testing.T) {
 		c.checkTotal(t, "at the end")
 	})
 }
+
+// TestFramesOfLongSnapshot counts a snapshot that goes in parts as the frames it
+// is, like one that does not.
+func TestFramesOfLongSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 1, totalLimits(0))
+		meta := fmt.Sprintf(`{"m":"%s"}`, strings.Repeat("x", 3000))
+		for i := range 400 {
+			textTo(c.open(t, 0, fmt.Sprint("p", i), meta), `{"type":"subscribe","channel":"c"}`)
+		}
+		c.pass(time.Second)
+		for _, s := range c.loops[0].sessions {
+			s.conn.(*wire).take()
+		}
+		w := c.open(t, 0, "late", "")
+		before := c.loops[0].counts.FramesOut
+		w.feed(clientFrame(1, []byte(`{"type":"subscribe","channel":"c"}`)))
+		c.pass(100 * time.Millisecond)
+		frames := len(w.take())
+		for _, other := range c.loops[0].sessions[:400] { // each hears of the join
+			frames += len(other.conn.(*wire).take())
+		}
+		if got := c.loops[0].counts.FramesOut - before; frames < 2 || got != uint64(frames) {
+			t.Errorf("got %d frames counted, want %d", got, frames)
+		}
+	})
+}
