@@ -312,6 +312,7 @@ func sameApart(a, b *Set, keyID string) bool {
 	others := func(k *Key) bool { return k.ID == keyID }
 	return slices.EqualFunc(a.apps, b.apps, func(x, y *App) bool {
 		return x.ID == y.ID && x.Suspended == y.Suspended && x.Plan == y.Plan && sameTurn(x.Turn, y.Turn) &&
+			slices.EqualFunc(x.Webhooks, y.Webhooks, sameWebhook) &&
 			slices.EqualFunc(slices.DeleteFunc(slices.Clone(x.Keys), others), slices.DeleteFunc(slices.Clone(y.Keys), others), sameKey)
 	})
 }
@@ -321,6 +322,10 @@ func sameTurn(a, b *Turn) bool {
 		return a == b
 	}
 	return slices.Equal(a.URLs, b.URLs) && a.Secret == b.Secret && a.TTL == b.TTL
+}
+
+func sameWebhook(a, b *Webhook) bool {
+	return a.URL == b.URL && a.Secret == b.Secret && a.Events == b.Events && slices.Equal(a.Patterns, b.Patterns)
 }
 
 // sameKey compares all that the file says of two keys.

@@ -183,3 +183,45 @@ func TestEditErrors(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// TestSameApart: an edit is refused if anything but its key has become another.
+func TestSameApart(t *testing.T) {
+	const (
+		turn    = `turn: {urls: ["turn:a.example"], secret: s, ttl: 60}`
+		webhook = `webhooks: [{url: "https://a.example", secret: "0123456789abcdef0123456789abcdef", events: [peer.online], channelPatterns: [a]}]`
+		key     = `{id: pk_live_1, ` + pkFields + `}`
+	)
+	file := func(plan, turn, webhook, key string) string {
+		return "apps: [{id: a, plan: {name: " + plan + "}, " + turn + ", " + webhook + ", keys: [" + key + "]}]"
+	}
+	whole := file("p", turn, webhook, key)
+	for _, tt := range []struct {
+		name, text string
+		want       bool
+	}{
+		{"nothing", whole, true},
+		{"the key", file("p", turn, webhook, strings.Replace(key, "send", "publish", 1)), true},
+		{"another key", file("p", turn, webhook, key+", {id: pk_live_2, "+pkFields+"}"), false},
+		{"plan", file("q", turn, webhook, key), false},
+		{"turn", file("p", strings.Replace(turn, "60", "61", 1), webhook, key), false},
+		{"webhook's url", file("p", turn, strings.Replace(webhook, "a.ex", "b.ex", 1), key), false},
+		{"webhook's secret", file("p", turn, strings.Replace(webhook, "0123", "3210", 1), key), false},
+		{"webhook's events", file("p", turn, strings.Replace(webhook, "online", "offline", 1), key), false},
+		{"webhook's patterns", file("p", turn, strings.Replace(webhook, "[a]", "[b]", 1), key), false},
+		{"webhook gone", file("p", turn, "webhooks: []", key), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before, err := Parse("apps.yaml", []byte(whole))
+			if err != nil {
+				t.Fatal(err)
+			}
+			after, err := Parse("apps.yaml", []byte(tt.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := sameApart(before, after, "pk_live_1"); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
