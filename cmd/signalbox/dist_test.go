@@ -62,6 +62,25 @@ func TestUnit(t *testing.T) {
 	invocation{}.fails(t, args[1:], "no apps file /etc/signalbox/apps.yaml")
 }
 
+// TestUnitMayEditKeys: keys are made and revoked by way of a new file beside the
+// old one, so the unit's user must be let write to the directory by the commands
+// that install it, and by the unit.
+func TestUnitMayEditKeys(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("dist/signalbox.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := unitSettings(t)
+	install := regexp.MustCompile(`(?m)^# +install -d -m 0(\d)\d\d -o (\S+) -g \S+ (\S+)$`).FindSubmatch(text)
+	if install == nil || string(install[1]) != "7" || string(install[2]) != unit["User"] {
+		t.Fatalf("got %q, want a directory that is of the user %s", install, unit["User"])
+	}
+	if got, want := unit["ReadWritePaths"], "-"+string(install[3]); got != want {
+		t.Errorf("ReadWritePaths: got %q, want %q", got, want)
+	}
+}
+
 // TestUnitIsToldOfReadiness plays the service manager.
 func TestUnitIsToldOfReadiness(t *testing.T) {
 	t.Parallel()
