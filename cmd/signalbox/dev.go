@@ -80,17 +80,21 @@ The SDK, in a page or in Node (npm install @metered-ca/realtime):
   await client.subscribe("room-1");
   await client.publish("room-1", { hello: "world" });
 
+The console, to watch it in a browser:
+  http://{{.Console}}/
+
 Ctrl-C ends it.
 
 `))
 
-// print writes what to paste for a server that listens on addr. It is one
-// write, so that the log on a shared terminal does not cut into it.
-func (d *devApp) print(w io.Writer, addr net.Addr) error {
+// print writes what to paste for a server that listens on addr, with its console
+// on admin. It is one write, so that the log on a shared terminal does not cut
+// into it.
+func (d *devApp) print(w io.Writer, addr, admin net.Addr) error {
 	var text strings.Builder
 	err := devText.Execute(&text, struct {
-		Host, Alice, Bob, Publishable, KeyID, Secret string
-	}{dialable(addr), d.tokens["alice"], d.tokens["bob"], d.publishable, d.keyID, d.secret})
+		Host, Console, Alice, Bob, Publishable, KeyID, Secret string
+	}{dialable(addr), dialable(admin), d.tokens["alice"], d.tokens["bob"], d.publishable, d.keyID, d.secret})
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,9 @@ import (
 )
 
 var (
-	devURL  = regexp.MustCompile(`(?m)^  (?:alice|bob|)\s*(ws://\S+)$`)
-	devCurl = regexp.MustCompile(`(?m)^  curl -s (\S+) -H '([^:]+): ([^']+)'(?: -d '([^']+)')?$`)
+	devURL     = regexp.MustCompile(`(?m)^  (?:alice|bob|)\s*(ws://\S+)$`)
+	devConsole = regexp.MustCompile(`(?m)^  (http://127\.0\.0\.1:\d+/)$`)
+	devCurl    = regexp.MustCompile(`(?m)^  curl -s (\S+) -H '([^:]+): ([^']+)'(?: -d '([^']+)')?$`)
 )
 
 // pasted is what serve --dev prints, up to its last line.
@@ -63,6 +64,19 @@ func TestDev(t *testing.T) {
 	}
 	if !strings.Contains(text, `apiKey: "pk_live_`) {
 		t.Errorf("no SDK snippet:\n%s", text)
+	}
+
+	console := devConsole.FindStringSubmatch(text)
+	if console == nil {
+		t.Fatalf("no console:\n%s", text)
+	}
+	page, err := http.Get(console[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	page.Body.Close()
+	if page.StatusCode != http.StatusOK || !strings.HasPrefix(page.Header.Get("Content-Type"), "text/html") {
+		t.Errorf("console: got %s, %s", page.Status, page.Header.Get("Content-Type"))
 	}
 
 	p.signal(syscall.SIGTERM)

@@ -15,8 +15,12 @@ import (
 const (
 	defaultListen    = ":8080"
 	defaultDevListen = "127.0.0.1:8080"
-	defaultAppsFile  = "apps.yaml"
-	defaultDataDir   = "data"
+
+	// defaultDevAdminListen is any free port: the address is printed.
+	defaultDevAdminListen = "127.0.0.1:0"
+
+	defaultAppsFile = "apps.yaml"
+	defaultDataDir  = "data"
 )
 
 // serveCmd runs the server. Addresses and files have their defaults in
@@ -26,7 +30,7 @@ type serveCmd struct {
 
 	Listen      string `group:"listen" placeholder:"ADDR" help:"Public address, for WebSocket and REST (default: :8080; with --dev 127.0.0.1:8080)."`
 	APIListen   string `name:"api-listen" group:"listen" placeholder:"ADDR" help:"Second address for REST alone (default: none)."`
-	AdminListen string `group:"listen" placeholder:"ADDR" help:"Address for the console, /metrics, /healthz, /readyz and /debug/pprof/; keep it private (default: none)."`
+	AdminListen string `group:"listen" placeholder:"ADDR" help:"Address for the console, /metrics, /healthz, /readyz and /debug/pprof/; keep it private (default: none; with --dev any free port of 127.0.0.1)."`
 
 	adminFlags `embed:""`
 
@@ -109,7 +113,7 @@ func (c *serveCmd) Run(std *stdio) error {
 	go func() {
 		<-server.Ready()
 		if dev != nil {
-			_ = dev.print(std.out, server.Addr()) // nobody may be there to read it
+			_ = dev.print(std.out, server.Addr(), server.AdminAddr()) // nobody may be there to read it
 		}
 		life.tellManager(logger)
 	}()
@@ -139,6 +143,7 @@ func (c *serveCmd) config(logger *slog.Logger) engine.Config {
 
 	if c.Dev {
 		fillIn(&config.Listen, defaultDevListen)
+		fillIn(&config.AdminListen, defaultDevAdminListen)
 		return config
 	}
 	fillIn(&config.Listen, defaultListen)
