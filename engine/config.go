@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"signalbox/engine/auth"
+	"signalbox/engine/handover"
 	"signalbox/engine/registry"
 	"signalbox/engine/session"
 )
@@ -43,8 +44,9 @@ type Config struct {
 	DrainTimeout time.Duration
 	Limits       Limits
 	Refuse       Refuse
-	HookSpool    int64        // bytes of events that may wait for webhooks
-	Logger       *slog.Logger // nil: slog.Default
+	Predecessor  *handover.Predecessor // the process whose place this one takes; nil: none
+	HookSpool    int64                 // bytes of events that may wait for webhooks
+	Logger       *slog.Logger          // nil: slog.Default
 
 	Version, Commit string // of the build, to be shown and told to webhooks
 }

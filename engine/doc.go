@@ -7,6 +7,9 @@
 // net/http server for everything that is no WebSocket. The operator is whoever
 // the admin address answers.
 //
+// A successor is a process that a server has started to take its place; the server
+// is its predecessor. See Server.Upgrade.
+//
 // # Ownership
 //
 // A Server's methods may be called from any goroutine, Run once. Sessions and

@@ -14,6 +14,7 @@ import (
 	"signalbox/engine/api"
 	"signalbox/engine/auth"
 	"signalbox/engine/cluster"
+	"signalbox/engine/handover"
 	"signalbox/engine/hooks"
 	"signalbox/engine/quota"
 	"signalbox/engine/reactor"
@@ -43,6 +44,18 @@ type Server struct {
 	adminLn      net.Listener
 	admin        *http.Server // nil without an admin address
 
+	listeners map[string]handover.Listener // of net/http, for a successor
+
+	// Upgrade's.
+	upgradeMu   sync.Mutex
+	successor   *handover.Successor // held on to until the process ends
+	supersededC chan struct{}       // closed when it serves
+
+	// takeOver's.
+	takenC     chan struct{} // closed when what the predecessor had is this server's
+	ledgerOpen bool
+
+	startErr error         // why a successor cannot serve; set before the reactor ends
 	readyC   chan struct{} // closed when connections are accepted
 	serving  atomic.Bool   // connections are accepted and the server is not draining
 	reloadMu sync.Mutex    // one reload at a time
@@ -54,8 +67,10 @@ func New(cfg Config) (_ *Server, err error) {
 	if err := cfg.normalise(); err != nil {
 		return nil, err
 	}
-	log := slog.New(telemetry.Sample(cfg.Logger.Handler()))
-	s := &Server{cfg: cfg, log: log, readyC: make(chan struct{})}
+	s := &Server{
+		cfg: cfg, log: slog.New(telemetry.Sample(cfg.Logger.Handler())), listeners: map[string]handover.Listener{},
+		readyC: make(chan struct{}), takenC: make(chan struct{}), supersededC: make(chan struct{}),
+	}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -68,12 +83,14 @@ func New(cfg Config) (_ *Server, err error) {
 			return nil, err
 		}
 	}
-	if s.ledger, err = quota.Open(cfg.DataDir, time.Now); err != nil {
+	if cfg.Predecessor != nil { // which still has the directory
+		s.ledger = quota.Hold(cfg.DataDir, time.Now)
+	} else if s.ledger, err = quota.Open(cfg.DataDir, time.Now); err != nil {
 		return nil, err
 	}
 	s.ledger.LogTo(s.log)
 	if s.hooks, err = hooks.Open(hooks.Options{
-		Dir: cfg.DataDir, MaxSpool: cfg.HookSpool, Agent: "signalbox/" + cfg.Version, Logger: s.log,
+		Dir: cfg.DataDir, Hold: cfg.Predecessor != nil, MaxSpool: cfg.HookSpool, Agent: "signalbox/" + cfg.Version, Logger: s.log,
 	}); err != nil {
 		return nil, err
 	}
@@ -120,8 +137,13 @@ func (s *Server) openAddresses(counts []*telemetry.Loop) (err error) {
 	if err != nil {
 		return err
 	}
+	addr, behind := s.cfg.Listen, 0
+	if p := s.cfg.Predecessor; p != nil {
+		addr, behind = p.Addr, p.Sockets
+	}
 	s.reactor, err = reactor.New(reactor.Config{
-		Listen:           s.cfg.Listen,
+		Listen:           addr,
+		Behind:           behind,
 		TLS:              tlsConfig,
 		Loops:            s.cfg.Loops,
 		HandshakeTimeout: s.cfg.Limits.HandshakeTimeout,
@@ -135,10 +157,10 @@ func (s *Server) openAddresses(counts []*telemetry.Loop) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.apiLn, err = s.listen(s.cfg.APIListen, 0); err != nil {
+	if s.apiLn, err = s.listen("api", s.cfg.APIListen, 0); err != nil {
 		return err
 	}
-	if s.adminLn, err = s.listen(s.cfg.AdminListen, adminReserve); err == nil && s.adminLn != nil {
+	if s.adminLn, err = s.listen("admin", s.cfg.AdminListen, adminReserve); err == nil && s.adminLn != nil {
 		err = s.checkAdmin()
 	}
 	return err
@@ -148,15 +170,21 @@ func (s *Server) openAddresses(counts []*telemetry.Loop) (err error) {
 // server is full.
 const adminReserve = 8
 
-// listen opens an address for net/http, none if it is empty.
-func (s *Server) listen(addr string, reserve int64) (net.Listener, error) {
+// listen opens an address for net/http, none if it is empty. The predecessor's
+// listener of that name comes first.
+func (s *Server) listen(name, addr string, reserve int64) (ln net.Listener, err error) {
 	if addr == "" {
 		return nil, nil
 	}
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w", addr, reason(err))
+	if p := s.cfg.Predecessor; p != nil {
+		ln = p.Listener(name)
 	}
+	if ln == nil {
+		if ln, err = net.Listen("tcp", addr); err != nil {
+			return nil, fmt.Errorf("cannot listen on %s: %w", addr, reason(err))
+		}
+	}
+	s.listeners[name] = ln.(handover.Listener)
 	return s.reactor.Share(ln, reserve), nil
 }
 
@@ -216,7 +244,10 @@ func (s *Server) Run(ctx context.Context) error {
 		wg.Go(func() { s.ledger.Run(background) })
 		wg.Go(func() { newReclaimer(s.log).run(background) })
 		wg.Go(func() { s.hooks.Run(background) })
-		s.serveHTTP(&wg)
+		s.serveHTTP(background, &wg)
+		if s.cfg.Predecessor != nil {
+			wg.Go(func() { s.takeOver(background) })
+		}
 		if s.series != nil {
 			wg.Go(func() { s.countSeconds(background) })
 		}
@@ -229,15 +260,22 @@ func (s *Server) Run(ctx context.Context) error {
 	wg.Go(func() { endedC <- s.reactor.Run(s.loops, s.started) })
 	select {
 	case err := <-endedC: // the loops must not end by themselves
-		return err
+		return errors.Join(err, s.startErr)
 	case <-ctx.Done():
+		s.drain()
+	case <-s.supersededC:
+		s.leave()
 	}
-	s.drain()
 	s.reactor.Stop()
-	return <-endedC
+	err := <-endedC
+	s.awaitTakeOver()
+	return err
 }
 
 func (s *Server) started() {
+	if !s.takeConnects() {
+		return
+	}
 	s.serving.Store(true)
 	close(s.readyC)
 	attrs := []any{"addr", s.Addr().String(), "loops", len(s.loops), "capacity", s.reactor.Capacity()}
@@ -250,17 +288,27 @@ func (s *Server) started() {
 	s.log.Info("listening", attrs...)
 }
 
-// serveHTTP serves the addresses that are net/http's own.
-func (s *Server) serveHTTP(wg *sync.WaitGroup) {
-	if s.apiLn != nil {
+// serveHTTP serves the addresses that are net/http's own, once the loops run: before,
+// a predecessor does.
+func (s *Server) serveHTTP(ctx context.Context, wg *sync.WaitGroup) {
+	onceReady := func(serve func()) {
 		wg.Go(func() {
-			if err := s.sidecar.Serve(s.apiLn); err != nil {
+			select {
+			case <-s.readyC:
+				serve()
+			case <-ctx.Done():
+			}
+		})
+	}
+	if s.apiLn != nil {
+		onceReady(func() {
+			if err := s.sidecar.Serve(s.apiLn); err != nil && !errors.Is(err, net.ErrClosed) {
 				s.log.Error("the REST address has failed", "error", err)
 			}
 		})
 	}
 	if s.admin != nil {
-		wg.Go(func() { _ = s.admin.Serve(s.adminLn) }) // until release closes the listener
+		onceReady(func() { _ = s.admin.Serve(s.adminLn) }) // until the listener is closed
 	}
 }
 
@@ -276,6 +324,11 @@ func (s *Server) drain() {
 		return
 	}
 	s.gate.draining.Store(true)
+	s.evict()
+}
+
+// evict closes all sessions and lets REST requests finish.
+func (s *Server) evict() {
 	s.log.Info("draining", "connections", s.reactor.Conns(), "timeout", s.cfg.DrainTimeout.String())
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout+settleTime)
 	defer cancel()

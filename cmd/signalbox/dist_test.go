@@ -102,8 +102,8 @@ func TestUnitIsToldOfReadiness(t *testing.T) {
 		}
 		return string(buf[:n])
 	}
-	if got := next(); got != "READY=1" {
-		t.Errorf("first word: got %q, want READY=1", got)
+	if got, want := next(), readyWord(p.cmd.Process.Pid); got != want {
+		t.Errorf("first word: got %q, want %q", got, want)
 	}
 	p.signal(syscall.SIGTERM)
 	if got := next(); got != "STOPPING=1" {
@@ -113,6 +113,9 @@ func TestUnitIsToldOfReadiness(t *testing.T) {
 		t.Errorf("exit status: got %d, want 0", got)
 	}
 }
+
+// readyWord is what the process tells the service manager when it serves.
+func readyWord(pid int) string { return "READY=1\nMAINPID=" + strconv.Itoa(pid) }
 
 // hostWith makes a root directory with the shipped kernel settings in place and
 // those of the map changed in the kernel.

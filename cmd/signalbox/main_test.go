@@ -151,7 +151,14 @@ const logBacklog = 4096
 // start runs a server command with a JSON log until the test ends.
 func start(t testing.TB, dir string, env []string, args ...string) *process {
 	t.Helper()
+	return startAs(t, binary, dir, env, args...)
+}
+
+// startAs is start with a binary that is elsewhere.
+func startAs(t testing.TB, path, dir string, env []string, args ...string) *process {
+	t.Helper()
 	cmd := command(context.Background(), dir, append([]string{"SIGNALBOX_LOG_FORMAT=json"}, env...), args...)
+	cmd.Path, cmd.Args[0] = path, path
 	p := &process{t: t, cmd: cmd, logC: make(chan entry, logBacklog)}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"signalbox/engine"
+	"signalbox/engine/handover"
 )
 
 const (
@@ -97,6 +98,9 @@ func (c *serveCmd) Run(std *stdio) error {
 	life := newLifecycle(std.abort)
 
 	config := c.config(logger)
+	if config.Predecessor, err = handover.Inherit(); err != nil {
+		return err
+	}
 	var dev *devApp
 	if c.Dev {
 		if dev, err = newDevApp(time.Now()); err != nil {
@@ -115,9 +119,14 @@ func (c *serveCmd) Run(std *stdio) error {
 		if dev != nil {
 			_ = dev.print(std.out, server.Addr(), server.AdminAddr()) // nobody may be there to read it
 		}
-		life.tellManager(logger)
+		life.tellReady(logger)
+		if p := config.Predecessor; p != nil {
+			_ = p.Serving() // if nobody is there to hear it, this process serves all the same
+		}
+		life.tellStopping(server.Superseded(), logger)
 	}()
 	go c.switchOnSignal(life.ctx, life.levelC, logger)
+	go life.upgradeOnSignal(server.Upgrade, logger)
 	go life.reloadOnHangup(server.Reload, logger)
 	return server.Run(life.ctx)
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -58,6 +59,8 @@ type Server struct {
 
 	feeding sync.Once      // starts serving feed
 	running sync.WaitGroup // goroutines that Shutdown waits for, see spawn
+
+	leaving atomic.Bool // each answer is the last on its connection
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -125,6 +128,10 @@ func (s *Server) Handoff(conn net.Conn, read []byte) {
 		s.refuse(c)
 	}
 }
+
+// Leave makes each answer from now on the last on its connection, so that clients
+// turn to a server that takes this one's place.
+func (s *Server) Leave() { s.leaving.Store(true) }
 
 // Shutdown stops listening, lets requests in progress finish, and closes all
 // connections; when ctx ends first it closes them at once and returns ctx's

@@ -31,7 +31,8 @@
 //
 // hooks.db in the data directory is a bbolt file: bucket "queues" has a row for
 // each queue, bucket "batches" the batches by queue and number. It holds peer
-// ids and metadata, and neither secrets nor URLs. Without a directory, or while the disk
+// ids and metadata, and neither secrets nor URLs. A process that takes another's place
+// has its batches wait in memory until the other has ended ([Hooks.Attach]). Without a directory, or while the disk
 // fails, batches wait in memory.
 //
 // # Ownership

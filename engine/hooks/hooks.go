@@ -17,6 +17,7 @@ import (
 // Options are what Hooks are made of.
 type Options struct {
 	Dir      string            // data directory; empty: batches wait in memory
+	Hold     bool              // another process still has Dir: batches wait in memory, and wait only, until Attach
 	MaxSpool int64             // bytes that may wait, over all webhooks
 	Agent    string            // the requests' User-Agent
 	Logger   *slog.Logger      // nil: slog.Default
@@ -30,7 +31,7 @@ type Hooks struct {
 	agent    string
 	log      *slog.Logger
 	client   *http.Client
-	disk     *disk // nil: memory only
+	dir      string // to be opened by Attach
 	inbox    *inbox
 	endingC  chan struct{} // closed when what cannot be delivered now is left
 
@@ -39,6 +40,9 @@ type Hooks struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
+	disk       *disk // nil: memory only
+	held       bool  // nothing is delivered until Attach
+	keys       *auth.Set
 	apps       map[string]*App
 	routes     map[string][]*queue // by app, in the order of its webhooks
 	pending    change              // what the file lacks
@@ -66,26 +70,56 @@ func Open(o Options) (*Hooks, error) {
 		client:   newClient(o.Client),
 		inbox:    newInbox(),
 		endingC:  make(chan struct{}),
+		dir:      o.Dir,
+		held:     o.Hold && o.Dir != "",
 		apps:     map[string]*App{},
 		routes:   map[string][]*queue{},
 	}
-	if o.Dir == "" {
+	if h.dir == "" || h.held {
 		return h, nil
 	}
-	var err error
-	if h.disk, err = openDisk(o.Dir); err != nil {
-		return nil, err
-	}
-	if err := h.load(); err != nil {
-		_ = h.disk.close() // the first error is the one to tell
+	if err := h.Attach(); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
-// load takes over the queues in the file.
-func (h *Hooks) load() error {
-	queues, err := h.disk.load()
+// Attach opens the data directory of Hooks that were opened with Hold, and begins
+// to deliver: what waits there first, then what has come since. Errors: ErrInUse
+// while another process has the directory, and those of Open; it may be called
+// again after one.
+func (h *Hooks) Attach() error {
+	if h.dir == "" {
+		return nil
+	}
+	d, err := openDisk(h.dir)
+	if err != nil {
+		return err
+	}
+	queues, err := d.load()
+	if err != nil {
+		_ = d.close() // the first error is the one to tell
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	since := h.routes
+	h.disk, h.held = d, false
+	h.load(queues)
+	if h.keys != nil {
+		h.set(h.keys)
+	}
+	for app, list := range since {
+		for i, q := range list {
+			h.requeue(q, h.routes[app][i])
+		}
+	}
+	return nil
+}
+
+// load takes over the queues in the file. With mu.
+func (h *Hooks) load(queues []*queue) {
+	h.routes = map[string][]*queue{}
 	for _, q := range queues {
 		h.routes[q.app] = append(h.routes[q.app], q)
 		h.size += q.size
@@ -97,7 +131,19 @@ func (h *Hooks) load() error {
 	for _, list := range h.routes {
 		slices.SortFunc(list, func(a, b *queue) int { return a.place - b.place })
 	}
-	return err
+}
+
+// requeue moves what has waited in memory behind what waits for the same webhook
+// on the disk. With mu.
+func (h *Hooks) requeue(from, to *queue) {
+	for _, b := range from.batches {
+		h.lastSeq++
+		b.seq = h.lastSeq // the file may have the old one
+		to.push(b)
+		h.pending.puts = append(h.pending.puts, put{to.id, b})
+	}
+	to.dropped += from.dropped
+	signal(to.wakeC)
 }
 
 // App returns what hears the app's events. It is the same for as long as h is.
@@ -131,6 +177,12 @@ func (h *Hooks) want(a *App) {
 func (h *Hooks) Set(keys *auth.Set) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.keys = keys
+	h.set(keys)
+}
+
+// set is Set, with mu.
+func (h *Hooks) set(keys *auth.Set) {
 	was := h.routes
 	h.routes = map[string][]*queue{}
 	for _, app := range keys.Apps() {
@@ -188,7 +240,7 @@ func (h *Hooks) configure(q *queue, place int, w *auth.Webhook) {
 		signal(q.resetC)
 	}
 	q.hook, q.place, q.url = w, place, url
-	if q.cancel == nil && h.base != nil && !h.ending {
+	if q.cancel == nil && h.base != nil && !h.held && !h.ending {
 		h.start(q)
 	}
 }
@@ -247,6 +299,8 @@ func (h *Hooks) Stats() Stats {
 // Close closes the file. Call it once, when Run has returned or was never
 // called.
 func (h *Hooks) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.disk == nil {
 		return nil
 	}

@@ -27,7 +27,7 @@ func (h *Hooks) Run(ctx context.Context) {
 	h.base = base
 	for _, queues := range h.routes {
 		for _, q := range queues {
-			if q.hook != nil {
+			if q.hook != nil && !h.held {
 				h.start(q)
 			}
 		}
@@ -98,10 +98,10 @@ func (h *Hooks) flush() {
 	events := h.inbox.take()
 	h.mu.Lock()
 	h.sealAll(events, time.Now())
-	c := h.takePending()
+	c, d := h.takePending(), h.disk
 	h.mu.Unlock()
 	h.inbox.recycle(events)
-	h.save(c)
+	h.save(d, c)
 	h.logDrops()
 }
 
@@ -121,12 +121,13 @@ func (h *Hooks) takePending() change {
 	return c
 }
 
-// save writes the change, and notes it again if that fails.
-func (h *Hooks) save(c change) {
-	if h.disk == nil || c.empty() {
+// save writes the change, and notes it again if that fails. d is nil without a
+// file.
+func (h *Hooks) save(d *disk, c change) {
+	if d == nil || c.empty() {
 		return
 	}
-	err := h.disk.write(c)
+	err := d.write(c)
 	h.mu.Lock()
 	for _, p := range c.puts {
 		if err == nil {

@@ -142,10 +142,11 @@ func (a *App) known(unix int64) *period {
 
 // adopt adds to p what the store holds for its month. The caller holds mu.
 func (a *App) adopt(p *period) error {
-	if p.adopted || a.ledger.store == nil {
+	s := a.ledger.store.Load()
+	if p.adopted || s == nil {
 		return nil
 	}
-	r, err := a.ledger.store.load(p.key)
+	r, err := (*s).load(p.key)
 	if err != nil {
 		return err
 	}

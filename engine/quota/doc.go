@@ -18,7 +18,8 @@
 // # Storage
 //
 // The [Ledger] keeps one bbolt file, usage.db, in the data directory, locked
-// against a second process. [Ledger.Run] writes changed counts twice a second,
+// against a second process; one that takes another's place counts in memory until it
+// has the file ([Hold]). [Ledger.Run] writes changed counts twice a second,
 // so that kill -9 costs less than one second of counts. When writing fails,
 // because the disk is full for instance, the ledger says so once, goes on
 // counting in memory and tries again until it succeeds.

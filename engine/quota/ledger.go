@@ -19,9 +19,10 @@ const flushInterval = 500 * time.Millisecond
 type Ledger struct {
 	// Immutable after Open.
 	clock func() time.Time
-	store store // nil: memory only
+	dir   string // to be opened by Attach
 
 	// Any goroutine (atomic).
+	store   atomic.Pointer[store] // nil: memory only, or not yet
 	logger  atomic.Pointer[slog.Logger]
 	failing atomic.Bool // the last use of the store failed, and was logged
 
@@ -54,12 +55,41 @@ func Open(dir string, clock func() time.Time) (*Ledger, error) {
 	return newLedger(s, clock), nil
 }
 
+// Hold returns a ledger for a directory that another process still has. It
+// counts in memory until Attach.
+func Hold(dir string, clock func() time.Time) *Ledger {
+	l := newLedger(nil, clock)
+	l.dir = dir
+	return l
+}
+
+// Attach opens the directory of a ledger from Hold. What was counted is added to
+// what the directory holds. Errors: as those of Open; it may be called again.
+// Not after Close.
+func (l *Ledger) Attach() error {
+	if l.dir == "" {
+		return nil
+	}
+	s, err := openBolt(l.dir)
+	if err != nil {
+		return err
+	}
+	l.keepIn(s)
+	return nil
+}
+
 func newLedger(s store, clock func() time.Time) *Ledger {
 	if clock == nil {
 		clock = time.Now
 	}
-	return &Ledger{clock: clock, store: s, apps: make(map[string]*App)}
+	l := &Ledger{clock: clock, apps: make(map[string]*App)}
+	if s != nil {
+		l.keepIn(s)
+	}
+	return l
 }
+
+func (l *Ledger) keepIn(s store) { l.store.Store(&s) }
 
 // LogTo makes the ledger report storage trouble to log instead of slog's
 // default logger.
@@ -98,15 +128,17 @@ func (l *Ledger) Run(ctx context.Context) {
 // Close writes what has changed and closes the store. Counting goes on in
 // memory afterwards. Call it once, when Run has returned.
 func (l *Ledger) Close() error {
-	if l.store == nil {
+	s := l.store.Load()
+	if s == nil {
 		return nil
 	}
-	return errors.Join(l.flush(), l.store.close())
+	return errors.Join(l.flush(), (*s).close())
 }
 
 // flush writes the periods that differ from the store, in one transaction.
 func (l *Ledger) flush() error {
-	if l.store == nil {
+	s := l.store.Load()
+	if s == nil {
 		return nil
 	}
 	l.flushing.Lock()
@@ -122,7 +154,7 @@ func (l *Ledger) flush() error {
 	if len(rows) == 0 {
 		return failure
 	}
-	if err := l.store.save(rows); err != nil {
+	if err := (*s).save(rows); err != nil {
 		return err
 	}
 	for _, r := range rows {

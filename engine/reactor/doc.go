@@ -16,6 +16,12 @@
 // is, then its handshake runs beside the loop; from then on the loop opens what
 // comes before it is fed, and seals what is sent.
 //
+// # Two processes
+//
+// A process that takes another's place listens on the same address beside it
+// (Config.Behind); which of the two gets new connections is up to KeepConnects,
+// TakeConnects, CedeConnects and ShareConnects. Both must have the same user id.
+//
 // # Ownership
 //
 // A Conn belongs to its event loop: all its methods are called there, and so

@@ -19,11 +19,15 @@ type holder struct {
 	fd   int
 }
 
-// reserve binds the address, any free port if it names port 0.
-func reserve(listen string) (*holder, error) {
+// reserve binds the address, any free port if it names port 0. A shared address
+// is in use, as it is to be, and not held.
+func reserve(listen string, shared bool) (*holder, error) {
 	addr, err := net.ResolveTCPAddr("tcp", listen)
 	if err != nil {
 		return nil, err
+	}
+	if shared {
+		return &holder{addr: addr, fd: -1}, nil
 	}
 	fd, sa, err := socketFor(addr)
 	if err != nil {
@@ -81,7 +85,11 @@ func bindAlone(fd int, sa unix.Sockaddr) error {
 
 // release lets go of the address, once gnet listens on it.
 func (h *holder) release() {
-	h.once.Do(func() { _ = unix.Close(h.fd) })
+	h.once.Do(func() {
+		if h.fd >= 0 {
+			_ = unix.Close(h.fd)
+		}
+	})
 }
 
 // reserved is how many descriptors are kept for what the budget does not count:

@@ -56,6 +56,7 @@ type Gate interface {
 // Config is what a Reactor is made of.
 type Config struct {
 	Listen           string // host:port
+	Behind           int    // listening sockets of the process whose place on Listen this one takes; 0: none
 	Loops            int
 	AnyPath          bool // upgrade on any path, not only /v1
 	HandshakeTimeout time.Duration
@@ -96,7 +97,7 @@ type Reactor struct {
 	ticked  bool           // OnTick has been called; the ticker's
 
 	registerMu sync.Mutex
-	enrollMu   sync.RWMutex  // held for reading while a connection enters a loop
+	enrollMu   sync.RWMutex  // held for reading while a connection enters a loop or a listener is in use
 	enrollC    chan struct{} // holds one token for each
 
 	byLoop sync.Map // gnet.EventLoop → *loop
@@ -104,7 +105,7 @@ type Reactor struct {
 
 // New reserves the address. The loops do not run before Run.
 func New(cfg Config) (*Reactor, error) {
-	hold, err := reserve(cfg.Listen)
+	hold, err := reserve(cfg.Listen, cfg.Behind > 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", cfg.Listen, err)
 	}

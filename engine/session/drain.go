@@ -18,8 +18,10 @@ const (
 
 // Drain tells every client to go away and closes all sessions with 1001, in
 // batches so that the clients do not come back all at once, within timeout. It
-// returns when all are closed or ctx is done.
+// returns when all are closed or ctx is done. Who comes after it has begun is
+// welcomed, told to go away and closed.
 func (h *Hub) Drain(ctx context.Context, timeout time.Duration) {
+	h.leaving.Store(true)
 	t := newTally(len(h.loops))
 	var total atomic.Int64
 	for _, l := range h.loops {
@@ -73,6 +75,17 @@ func (l *Loop) goAway(slot, spread int, then func(*Loop)) {
 		return
 	}
 	l.at(l.now+1, then)
+}
+
+// sendOff has a session that came late leave again.
+func (l *Loop) sendOff(s *Session) {
+	l.text = protocol.AppendGoingAway(l.text[:0], 100+rand.IntN(1000))
+	s.putText(l.text)
+	l.at(l.now+drainStep, func(*Loop) {
+		if s.open {
+			s.close(protocol.CloseGoingAway)
+		}
+	})
 }
 
 // drainFrom closes a batch of sessions and comes back for the next.

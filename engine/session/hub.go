@@ -80,6 +80,7 @@ type Hub struct {
 	keys      atomic.Pointer[auth.Set]
 	backlog   atomic.Int64  // bytes queued for slow readers, of all loops
 	relieving atomic.Bool   // the slowest readers are being closed
+	leaving   atomic.Bool   // a drain has begun
 	published atomic.Uint64 // by REST
 	sent      atomic.Uint64 // by REST
 	tallies   tallies

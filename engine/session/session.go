@@ -151,6 +151,9 @@ func (l *Loop) Open(conn Conn, id *auth.Identity, head []byte) *Session {
 	if s.logs() {
 		s.log("session opened", slog.String("peer", id.PeerID), slog.Any("client", addrOf(conn)))
 	}
+	if l.hub.leaving.Load() {
+		l.sendOff(s)
+	}
 	return s
 }
 

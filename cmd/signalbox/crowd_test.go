@@ -1,0 +1,299 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+)
+
+const (
+	crowdSize  = 200
+	crowdRooms = 40
+	visitors   = 4
+	// publishEvery is the time between a member's messages.
+	publishEvery = 50 * time.Millisecond
+)
+
+// crowd is clients that stay connected, come back when they are told to go away,
+// and publish all the time, and visitors, who come and go.
+type crowd struct {
+	t     *testing.T
+	ports string
+	hosts []string
+
+	members  []*member
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+	connects atomic.Int64
+	visits   atomic.Int64
+	acked    atomic.Int64
+	stopped  sync.Once
+}
+
+// member is one client of a crowd.
+type member struct {
+	crowd *crowd
+	index int
+	// markC gets the last mark published, from every other member of the room.
+	markC chan string
+
+	mu   sync.Mutex
+	conn net.Conn // nil while it is not subscribed
+	pub  sync.Mutex
+}
+
+func newCrowd(t *testing.T, addr string, hosts []string) *crowd {
+	c := &crowd{t: t, hosts: hosts}
+	_, c.ports, _ = net.SplitHostPort(addr)
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	t.Cleanup(c.stop)
+	for i := range crowdSize {
+		m := &member{crowd: c, index: i, markC: make(chan string, crowdSize)}
+		c.members = append(c.members, m)
+		c.wg.Go(m.live)
+	}
+	for i := range visitors {
+		c.wg.Go(func() { c.visit(i) })
+	}
+	return c
+}
+
+// stop ends all clients.
+func (c *crowd) stop() {
+	c.stopped.Do(func() {
+		c.cancel()
+		c.wg.Wait()
+	})
+}
+
+// connect opens a connection and takes the welcome.
+func (c *crowd) connect(i int) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	url := "ws://" + c.hosts[i%len(c.hosts)] + ":" + c.ports + "/v1?key=" + upgradeKey
+	conn, buffered, _, err := ws.Dial(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	c.connects.Add(1)
+	if buffered != nil {
+		rest, _ := buffered.Peek(buffered.Buffered())
+		conn = &prefixed{conn, bytes.NewReader(bytes.Clone(rest))}
+	}
+	if text, err := wsutil.ReadServerText(conn); err != nil || !bytes.HasPrefix(text, []byte(`{"type":"welcome"`)) {
+		_ = conn.Close()
+		return nil, fmt.Errorf("no welcome: %q, %w", text, err)
+	}
+	return conn, nil
+}
+
+// prefixed is a connection of which something has been read ahead.
+type prefixed struct {
+	net.Conn
+	first *bytes.Reader
+}
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if p.first.Len() > 0 {
+		return p.first.Read(b)
+	}
+	return p.Conn.Read(b)
+}
+
+const visitEvery = 5 * time.Millisecond
+
+// visit connects again and again.
+func (c *crowd) visit(i int) {
+	for c.ctx.Err() == nil {
+		conn, err := c.connect(i)
+		if err != nil {
+			c.t.Errorf("visitor: %v", err)
+			return
+		}
+		c.visits.Add(1)
+		_ = conn.Close()
+		select {
+		case <-time.After(visitEvery):
+		case <-c.ctx.Done():
+		}
+	}
+}
+
+// ask has another visitor ask for a URL again and again.
+func (c *crowd) ask(url string) {
+	c.wg.Go(func() {
+		for c.ctx.Err() == nil {
+			if err := fetch(url, nil); err != nil {
+				c.t.Errorf("%s: %v", url, err)
+				return
+			}
+			select {
+			case <-time.After(visitEvery):
+			case <-c.ctx.Done():
+			}
+		}
+	})
+}
+
+// live keeps the member connected.
+func (m *member) live() {
+	for m.crowd.ctx.Err() == nil {
+		pause, err := m.session()
+		if err != nil && m.crowd.ctx.Err() == nil {
+			m.crowd.t.Errorf("member %d: %v", m.index, err)
+			return
+		}
+		select {
+		case <-time.After(pause): // as it was told to
+		case <-m.crowd.ctx.Done():
+		}
+	}
+}
+
+func (m *member) room() string { return "room-" + strconv.Itoa(m.index%crowdRooms) }
+
+// session is one connection, to its end, and the pause to make before the next.
+func (m *member) session() (pause time.Duration, err error) {
+	conn, err := m.crowd.connect(m.index)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	if err := m.say(conn, `{"type":"subscribe","channel":"`+m.room()+`","requestId":"sub"}`); err != nil {
+		return 0, err
+	}
+	endC := make(chan struct{})
+	defer close(endC)
+	defer m.setConn(nil)
+	for {
+		text, err := wsutil.ReadServerText(conn)
+		var closed wsutil.ClosedError
+		switch {
+		case errors.As(err, &closed) && closed.Code == ws.StatusGoingAway && pause > 0:
+			return pause, nil
+		case err != nil:
+			return 0, err
+		}
+		var frame struct {
+			Type, RequestID, Code string
+			RetryAfterMs          int
+			Data                  struct{ Mark string }
+		}
+		if err := json.Unmarshal(text, &frame); err != nil {
+			return 0, err
+		}
+		switch {
+		case frame.Type == "error":
+			return 0, errors.New(string(text))
+		case frame.Type == "going_away":
+			pause = time.Duration(frame.RetryAfterMs) * time.Millisecond
+		case frame.Type == "ack" && frame.RequestID == "sub":
+			m.setConn(conn)
+			go m.publish(conn, endC)
+		case frame.Type == "ack":
+			m.crowd.acked.Add(1)
+		case frame.Type == "message" && frame.Data.Mark != "":
+			m.markC <- frame.Data.Mark
+		}
+	}
+}
+
+func (m *member) setConn(conn net.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.conn = conn
+}
+
+func (m *member) say(conn net.Conn, text string) error {
+	m.pub.Lock()
+	defer m.pub.Unlock()
+	return wsutil.WriteClientText(conn, []byte(text))
+}
+
+// publish sends messages until the session ends, or all do; then the connection
+// ends, once all is acked.
+func (m *member) publish(conn net.Conn, endC chan struct{}) {
+	t := time.NewTicker(publishEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-endC:
+			return
+		case <-m.crowd.ctx.Done():
+			// The answer to the close comes behind all acks.
+			_ = m.sayClose(conn)
+			return
+		case <-t.C:
+			_ = m.say(conn, `{"type":"publish","channel":"`+m.room()+`","data":{},"requestId":"p"}`) // the reader hears of a failure
+		}
+	}
+}
+
+func (m *member) sayClose(conn net.Conn) error {
+	m.pub.Lock()
+	defer m.pub.Unlock()
+	return wsutil.WriteClientMessage(conn, ws.OpClose, ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))
+}
+
+// settle waits until every member is subscribed.
+func (c *crowd) settle() {
+	c.t.Helper()
+	deadline := time.Now().Add(patience)
+	for _, m := range c.members {
+		for {
+			m.mu.Lock()
+			there := m.conn != nil
+			m.mu.Unlock()
+			if there {
+				break
+			}
+			if c.t.Failed() || time.Now().After(deadline) {
+				c.t.Fatalf("member %d is not back", m.index)
+			}
+			<-time.After(pollEvery)
+		}
+	}
+}
+
+const pollEvery = 10 * time.Millisecond
+
+// proveDelivery has every member publish a mark and wants every other member of its
+// room to get it.
+func (c *crowd) proveDelivery() {
+	c.t.Helper()
+	c.settle()
+	for _, m := range c.members {
+		m.mu.Lock()
+		conn := m.conn
+		m.mu.Unlock()
+		text := fmt.Sprintf(`{"type":"publish","channel":%q,"data":{"mark":"m%d"},"requestId":"mark"}`, m.room(), m.index)
+		if err := m.say(conn, text); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	timeout := time.After(patience)
+	for _, m := range c.members {
+		var got []string
+		for len(got) < crowdSize/crowdRooms-1 {
+			select {
+			case mark := <-m.markC:
+				got = append(got, mark)
+			case <-timeout:
+				c.t.Fatalf("member %d got only %s", m.index, strings.Join(got, " "))
+			}
+		}
+	}
+}
