@@ -47,6 +47,16 @@ func TestTurnBudgets(t *testing.T) {
 				w.session.putText(pongText)
 			}
 		}, nil},
+		{"subscribers by pattern", many, usualBudget.writes, func(a *alone, n *int) {
+			for i := range many {
+				w := open(a, i)
+				textTo(w, `{"type":"subscribe","channel":"w/*"}`)
+				w.written = func() { *n++ }
+			}
+			a.flag.up.Store(false)
+			from := open(a, many)
+			textTo(from, `{"type":"publish","channel":"w/1","data":1}`)
+		}, nil},
 		{"subscriptions of sessions that are gone", 100 * 20, usualBudget.subs, func(a *alone, _ *int) {
 			for i := range 100 {
 				w := open(a, i)

@@ -58,7 +58,7 @@ func (h *Hub) Publish(ctx context.Context, app, channel, from string, meta, data
 	h.published.Add(1)
 	ch := a.Space.Find(channel)
 	to := h.targets(a, ch)
-	m := &publication{app: a, ch: ch, channel: channel, from: from, except: noSocket, at: h.time()}
+	m := &publication{app: a, ch: ch, channel: channel, from: from, except: noSocket, kept: true, at: h.time()}
 	m.plain = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, channel, from, nil, data))
 	if meta != nil {
 		m.meta = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, channel, from, meta, data))

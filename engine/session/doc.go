@@ -10,6 +10,11 @@
 // frames, and once the turn's input is dealt with Loop.flush has Loop.deliver
 // write them to each subscriber: one write, however many frames.
 //
+// Who listens by a pattern gets it by a cast, so many sessions a turn. Before a
+// session is given anything whose order matters, and before its subscriptions
+// change, it is given what waits for it, in order: frames of channels, deltas that
+// are due, and the casts that have not come to it.
+//
 // # Terms
 //
 // A Hub is all loops together. A turn is what a loop does between two waits for

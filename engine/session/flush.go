@@ -55,7 +55,9 @@ func (l *Loop) flush() {
 		return
 	}
 	budget := l.budget.writes
-	done := l.flushLine(&l.dirty, inFrames, &budget)
+	done := l.runCasts(&budget)
+	budget = max(budget, l.budget.writes/2) // casts come first, but not alone
+	done = l.flushLine(&l.dirty, inFrames, &budget) && done
 	budget = max(budget, l.budget.writes/4) // deltas come last, but they come
 	if !l.flushLine(&l.dirtyDeltas, inDeltas, &budget) || !done {
 		l.comeBack()
@@ -153,7 +155,7 @@ func (l *Loop) deliver(p *registry.Part, i int) {
 	if !s.open {
 		return
 	}
-	if len(s.subs) > 1 && l.dirty.len()+l.dirtyDeltas.len() > 1 || s.await > 0 && p.Lacks(i) {
+	if len(s.subs) > 1 && (l.dirty.len()+l.dirtyDeltas.len() > 1 || s.nextCast() != nil) || s.await > 0 && p.Lacks(i) {
 		s.gather()
 	}
 	for t, ok := p.NextTell(i, true); ok; t, ok = p.NextTell(i, true) {
@@ -180,19 +182,22 @@ func (s *Session) pull(p *registry.Part, i int) {
 	s.put(p.TakeAll(i))
 }
 
-// gather moves to the session's cork every frame pending for it in any channel,
-// in the order in which they were published.
+// gather moves to the session's cork every frame pending for it in any channel
+// and every cast that has not come to it, in the order in which they were published.
 func (s *Session) gather() {
 	if s.await > 0 && s.lacks() {
 		s.flushCork()
 		s.snapshots()
 	}
 	for {
-		first, tell, n := s.nextPart()
-		switch n {
-		case 0:
+		first, tell, oldest, n := s.nextPart()
+		switch c := s.nextCast(); {
+		case c != nil && (n == 0 || int32(c.seq-oldest) < 0):
+			s.takeCast(c)
+			continue
+		case n == 0:
 			return
-		case 1:
+		case n == 1 && c == nil:
 			s.pull(first.part, int(first.index))
 			return
 		}
@@ -208,9 +213,8 @@ func (s *Session) gather() {
 }
 
 // nextPart returns the subscription with the oldest frame or Tell pending for the
-// session, which of the two it is, and how many subscriptions have any.
-func (s *Session) nextPart() (first *subscription, tell bool, n int) {
-	var oldest uint32
+// session, which of the two it is, its number, and how many subscriptions have any.
+func (s *Session) nextPart() (first *subscription, tell bool, oldest uint32, n int) {
 	for i := range s.subs {
 		u := &s.subs[i]
 		if u.part == nil || u.part.Out == nil {
@@ -222,7 +226,7 @@ func (s *Session) nextPart() (first *subscription, tell bool, n int) {
 			}
 		}
 	}
-	return first, tell, n
+	return first, tell, oldest, n
 }
 
 func (s *Session) lacks() bool {

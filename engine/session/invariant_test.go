@@ -133,7 +133,7 @@ func (w *world) checkParts(l *simLoop, parts map[*registry.Part]int) {
 			w.fault("loop %d: %s has frames pending and is not dirty", l.index, p.Name)
 		}
 	}
-	if (len(lines) > 0 || l.corked.len()+l.gone.len()+l.parked.len() > 0 || l.inbox.done != l.inbox.posted.Load()) && !w.kind.parallel && !l.up.Load() {
+	if (len(lines) > 0 || l.casts.len()+l.corked.len()+l.gone.len()+l.parked.len() > 0 || l.inbox.done != l.inbox.posted.Load()) && !w.kind.parallel && !l.up.Load() {
 		w.fault("loop %d: has work and no turn to come", l.index)
 	}
 }
@@ -227,7 +227,7 @@ func (w *world) checkEmpty() {
 		}
 	}
 	for _, l := range w.loops {
-		left := l.open + len(l.slow.list) + l.dirty.len() + l.dirtyDeltas.len() + len(l.untold) + int(l.inbox.posted.Load()-l.inbox.done) + l.gone.len() + l.parked.len() + len(l.timers.queue) - 1 // the sweep
+		left := l.open + len(l.slow.list) + l.casts.len() + int(l.inbound.Load()) + l.dirty.len() + l.dirtyDeltas.len() + len(l.untold) + int(l.inbox.posted.Load()-l.inbox.done) + l.gone.len() + l.parked.len() + len(l.timers.queue) - 1 // the sweep
 		for _, wild := range l.wild {
 			for _, name := range w.names {
 				wild.Match(name, func(*registry.Group) { left++ })

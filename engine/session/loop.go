@@ -67,8 +67,9 @@ type Loop struct {
 	timers      timers
 	skew        int64 // ms between the wall clock and the hub's, as of the last sweep
 	wild        map[*registry.Space]*registry.Wild
-	mark        uint32 // numbers wildcard deliveries, to give each session one
-	seq         uint32 // numbers frames, to keep their order between channels
+	casts       fifo[*cast] // under way
+	lastCast    uint32      // numbers casts; it wraps around
+	seq         uint32      // numbers frames, to keep their order between channels
 	pool        registry.Pool
 	untold      map[string][]*registry.Part // peer → parts with a delta of it, once for each
 	dirty       fifo[*registry.Part]        // parts with frames to write
@@ -79,7 +80,7 @@ type Loop struct {
 	gone        fifo[*Session] // closed sessions, to be taken out of everything
 	slow        slowReaders
 	spare       []*busy  // for reuse
-	receiving   *Session // whose input is being dealt with: it flushes its cork itself
+	receiving   *Session // whose input, or casts, are being dealt with: it flushes its cork itself
 	scanner     protocol.Scanner
 	text        []byte    // scratch: a server frame's payload
 	wire        []byte    // scratch: a whole frame on its way into a cork

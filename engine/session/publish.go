@@ -23,6 +23,7 @@ type publication struct {
 	channel string
 	from    string
 	except  registry.Ref  // the sending socket, or noSocket
+	kept    bool          // the frames are its own, not borrowed
 	at      time.Duration // when it came, by the hub's clock
 	plain   []byte        // whole frame
 	meta    []byte        // whole frame with the sender's metadata; nil: as plain
@@ -56,11 +57,11 @@ func (s *Session) publish(r *request) {
 		m.plain, m.meta = l.encode(ch, name, s.peer.ID, s.meta, r.Data, s.app.Space.Wild() != 0)
 		if others := to &^ (1 << l.index); others != 0 {
 			l.hub.fanOut(m.clone(), others, nil)
-			defer s.giveWay(others)
 		}
 		if to.Has(l.index) {
-			l.deliverAll(&m)
+			l.deliverAll(&m, nil)
 		}
+		defer s.giveWay(to)
 	}
 	s.ack(r.RequestID)
 }
@@ -96,7 +97,7 @@ func raw(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 // clone returns the publication with frames of its own, for other loops.
 func (m *publication) clone() *publication {
 	c := *m
-	c.plain, c.meta = slices.Clone(m.plain), slices.Clone(m.meta)
+	c.plain, c.meta, c.kept = slices.Clone(m.plain), slices.Clone(m.meta), true
 	return &c
 }
 
@@ -106,7 +107,7 @@ func (h *Hub) fanOut(m *publication, to registry.Loops, t *tally) {
 	size := int64(len(m.plain) + len(m.meta))
 	task := func(l *Loop) {
 		l.inbound.Add(-size)
-		t.add(l.deliverAll(m))
+		l.deliverAll(m, t)
 	}
 	to.Each(func(i int) {
 		h.loops[i].inbound.Add(size)
@@ -154,18 +155,17 @@ func (h *Hub) crowded(to registry.Loops) (yes bool) {
 }
 
 // deliverAll gives the publication to the loop's subscribers, by name and by
-// pattern, and returns how many that is.
-func (l *Loop) deliverAll(m *publication) int {
+// pattern, and adds how many those are to t once it has reached them.
+func (l *Loop) deliverAll(m *publication, t *tally) {
 	n := 0
 	if m.ch != nil {
 		if p := m.ch.Part(l.index); p != nil && len(p.Subs) > 0 {
-			n += l.append(p, m)
+			n = l.append(p, m)
 		}
 	}
-	if w := l.wild[m.app.Space]; w != nil {
-		n += l.deliverWild(w, m)
+	if w := l.wild[m.app.Space]; w == nil || !l.cast(w, m, n, t) {
+		t.add(n)
 	}
-	return n
 }
 
 // maxPending is how many bytes are gathered for a channel before they are
@@ -217,37 +217,6 @@ func (s *Session) place(p *registry.Part) int {
 		}
 	}
 	return -1
-}
-
-// deliverWild gives the publication to the sessions that match its channel by
-// pattern and are not subscribed to it by name.
-func (l *Loop) deliverWild(w *registry.Wild, m *publication) int {
-	n := 0
-	l.mark++
-	mark := l.mark
-	w.Match(m.channel, func(g *registry.Group) {
-		for _, sub := range g.Subs {
-			s := l.sessions[sub.Slot]
-			if !s.open || s.mark == mark || s.ref() == m.except || s.byName(m.channel) {
-				continue
-			}
-			s.mark = mark
-			s.hearOf(m.from)
-			if m.meta != nil && s.wildMeta(m.channel) > 0 {
-				s.put(m.meta)
-			} else {
-				s.put(m.plain)
-			}
-			n++
-		}
-	})
-	l.delivered(m.app, n)
-	return n
-}
-
-// byName reports whether the session is subscribed to the channel itself.
-func (s *Session) byName(channel string) bool {
-	return slices.ContainsFunc(s.subs, func(u subscription) bool { return u.part != nil && u.part.Name == channel })
 }
 
 // direct sends a message to every socket of one peer.

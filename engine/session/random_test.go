@@ -43,6 +43,8 @@ var worlds = []struct {
 	{"tight budgets", kind{loops: 3, tight: true}, 8, 3000},
 	{"tight budgets and a crowd", kind{loops: 2, tight: true, crowd: 40, crowdPeers: 7}, 4, 800},
 	{"tight budgets and long snapshots", kind{loops: 2, tight: true, crowd: 300, crowdPeers: 300, crowdMeta: 10}, 3, 500},
+	{"a crowd with patterns", kind{loops: 2, crowd: 1200, crowdPeers: 3, wild: true}, 4, 600},
+	{"tight budgets and patterns", kind{loops: 2, tight: true, crowd: 60, crowdPeers: 7, wild: true}, 8, 1500},
 	{"snapshots in parts", kind{loops: 2, crowd: 60, crowdPeers: 60, crowdMeta: 3900}, 3, 600},
 }
 

@@ -48,7 +48,7 @@ type Session struct {
 	// Loop-owned.
 	lastSeen moment // when the client was last heard
 	nextPing moment // when it is to be pinged
-	mark     uint32 // the last wildcard delivery it got
+	heard    uint32 // the last cast it was looked at for; it wraps around
 	bucket   quota.Bucket
 	reader   frame.Reader
 	subs     []subscription

@@ -47,6 +47,7 @@ func (u *subscription) name() string {
 // resubscribe changes a subscription's options and sends its snapshot again.
 func (s *Session) resubscribe(i int, r *request) {
 	u := &s.subs[i]
+	s.hearCasts()
 	if was := u.meta; u.part != nil {
 		u.meta = r.IncludeSenderMetadata
 		s.setMeta(u)
@@ -61,6 +62,7 @@ func (s *Session) resubscribe(i int, r *request) {
 
 // joined makes the session a subscriber of the part, after the roster has it.
 func (s *Session) joined(part *registry.Part, meta bool) {
+	s.hearCasts()
 	var flags uint8
 	if s.grant.Allows(auth.Presence) {
 		flags |= registry.FlagPresence
@@ -82,6 +84,7 @@ func (s *Session) subscribeWild(r *request) {
 		w = registry.NewWild(s.app.Space, l.index)
 		l.wild[s.app.Space] = w
 	}
+	s.hearCasts()
 	g, i := w.Add(string(r.Channel), s.slot, 0)
 	s.subs = append(s.subs, subscription{group: g, index: uint32(i), meta: r.IncludeSenderMetadata})
 	if r.IncludeSenderMetadata {
@@ -136,9 +139,7 @@ func (s *Session) unsubscribe(r *request) {
 		return
 	}
 	part := s.subs[i].part
-	if part != nil {
-		s.gather() // what was published while it was subscribed
-	}
+	s.gather() // what was published while it was subscribed
 	if part == nil || part.AtHome() {
 		s.drop(i)
 		s.ack(r.RequestID)
@@ -179,6 +180,8 @@ func (s *Session) drop(i int) {
 	}
 	if u.group != nil {
 		w := l.wild[s.app.Space]
+		// The last one moves to where a cast may have been.
+		l.sessions[u.group.Subs[len(u.group.Subs)-1].Slot].hearCasts()
 		if moved := w.Remove(u.group, int(u.index)); int(u.index) < len(u.group.Subs) {
 			l.sessions[moved].moved(subscription{group: u.group, index: u.index})
 		}

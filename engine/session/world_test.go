@@ -51,6 +51,7 @@ type kind struct {
 	// A crowd of bystanders in every channel: so many sockets, of so many
 	// peers, with metadata of so many bytes.
 	crowd, crowdPeers, crowdMeta int
+	wild                         bool // the crowd listens to everything by patterns, too
 }
 
 // simLoop is a loop with its waker.
@@ -176,6 +177,15 @@ func (w *world) mingle(i int, in bool) {
 			verb = "unsubscribe"
 		}
 		b = append(b, clientFrame(1, fmt.Appendf(nil, `{"type":%q,"channel":%q}`, verb, name))...)
+	}
+	if w.kind.wild {
+		for k, glob := range w.globs[:1+i%len(w.globs)] {
+			verb := "subscribe"
+			if k == 0 && !in {
+				verb = "unsubscribe"
+			}
+			b = append(b, clientFrame(1, fmt.Appendf(nil, `{"type":%q,"channel":%q}`, verb, glob))...)
+		}
 	}
 	w.crowd[i].feed(b)
 }

@@ -1,0 +1,170 @@
+package session
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// heardOf returns what came since the last call, each frame by a word: a message
+// by its data, a presence frame by who joined and left.
+func (w *wire) heardOf() string {
+	var words []string
+	for _, s := range w.take() {
+		var f serverFrame
+		if json.Unmarshal(s.payload, &f) != nil {
+			continue
+		}
+		word := f.Type + f.RequestID
+		switch f.Type {
+		case "message", "direct":
+			word = string(f.Data)
+		case "presence":
+			for _, p := range f.Joined {
+				word += "+" + p.PeerID
+			}
+			for _, p := range f.Left {
+				word += "-" + p.PeerID
+			}
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
+}
+
+// TestCastInTurns has a cast reach one subscriber a turn while other things go on.
+// The last of four has not been reached by then.
+func TestCastInTurns(t *testing.T) {
+	publish := func(from *wire, channel string, n int) {
+		textTo(from, `{"type":"publish","channel":%q,"data":%d}`, channel, n)
+	}
+	for _, tc := range []struct {
+		name string
+		do   func(a *alone, from, last *wire, all []*wire)
+		want string // what the last hears
+	}{
+		{"nothing else", func(*alone, *wire, *wire, []*wire) {}, "1"},
+		{"another, by pattern", func(_ *alone, from, _ *wire, _ []*wire) { publish(from, "w/2", 2) }, "1 2"},
+		{"another, by name", func(_ *alone, from, _ *wire, _ []*wire) { publish(from, "c", 2) }, "1 2"},
+		{"others between", func(_ *alone, from, _ *wire, _ []*wire) {
+			for n, channel := range []string{"c", "w/1", "c", "c", "w/9"} {
+				publish(from, channel, 2+n)
+			}
+		}, "1 2 3 4 5 6"},
+		{"a direct", func(_ *alone, from, _ *wire, _ []*wire) {
+			textTo(from, `{"type":"send","to":"p3","data":2}`)
+		}, "1 2"},
+		{"a ping", func(_ *alone, _, last *wire, _ []*wire) { textTo(last, `{"type":"ping"}`) }, "1 pong"},
+		{"the sender leaves a channel", func(_ *alone, from, _ *wire, _ []*wire) {
+			textTo(from, `{"type":"unsubscribe","channel":"c"}`)
+		}, "1 presence-from"},
+		{"the sender joins a channel", func(_ *alone, from, _ *wire, _ []*wire) {
+			textTo(from, `{"type":"subscribe","channel":"d"}`)
+			publish(from, "w/1", 2)
+		}, "1 presence+from 2"},
+		{"the sender joins a channel and leaves it", func(_ *alone, from, _ *wire, _ []*wire) {
+			textTo(from, `{"type":"subscribe","channel":"d"}`)
+			publish(from, "w/1", 2)
+			textTo(from, `{"type":"unsubscribe","channel":"d"}`)
+		}, "1 presence+from 2 presence-from"},
+		{"it unsubscribes", func(_ *alone, _, last *wire, _ []*wire) {
+			textTo(last, `{"type":"unsubscribe","channel":"w/*","requestId":"u"}`)
+		}, "1 acku"},
+		{"it subscribes by name", func(_ *alone, from, last *wire, _ []*wire) {
+			textTo(last, `{"type":"subscribe","channel":"w/1","requestId":"s"}`)
+			publish(from, "w/1", 2)
+		}, "1 acks presence 2"},
+		{"it subscribes by another pattern", func(_ *alone, from, last *wire, _ []*wire) {
+			textTo(last, `{"type":"subscribe","channel":"**","requestId":"s"}`)
+			publish(from, "w/1", 2)
+		}, "1 acks 2"},
+		{"it publishes there", func(_ *alone, from, last *wire, _ []*wire) {
+			publish(last, "w/1", 2)
+			publish(from, "w/1", 3)
+		}, "1 3"},
+		{"the first unsubscribes", func(_ *alone, _, _ *wire, all []*wire) {
+			textTo(all[0], `{"type":"unsubscribe","channel":"w/*"}`)
+		}, "1"},
+		{"the first goes", func(_ *alone, _, _ *wire, all []*wire) { all[0].vanish() }, "1 presence-p0 presence-p0"},
+		{"the second to last goes", func(_ *alone, _, _ *wire, all []*wire) { all[2].vanish() }, "1 presence-p2 presence-p2"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAlone(t, testLimits())
+				from := a.open(identify(t, a.Keys(), "from", "", all, 86400))
+				var to []*wire
+				for i := range 4 {
+					w := a.open(identify(t, a.Keys(), fmt.Sprint("p", i), "", all, 86400))
+					textTo(w, `{"type":"subscribe","channel":"w/*"}`)
+					to = append(to, w)
+				}
+				last := to[3]
+				for _, w := range []*wire{last, to[0], to[1], to[2], from} { // the flush of c comes to the last first
+					textTo(w, `{"type":"subscribe","channel":"c"}`)
+					if w != from {
+						textTo(w, `{"type":"subscribe","channel":"d"}`)
+					}
+				}
+				a.pass(time.Second)
+				last.take()
+				a.loop.budget.writes = 1
+				publish(from, "w/1", 1)
+				a.flag.up.Store(false)
+				a.loop.Turn()
+				if got := last.heardOf(); got != "" || a.loop.casts.len() != 1 {
+					t.Fatalf("got %q and %d casts under way, want one that has not reached the last", got, a.loop.casts.len())
+				}
+				a.loop.budget.writes = 2
+				tc.do(a, from, last, to)
+				a.pass(time.Second)
+				if got := last.heardOf(); got != tc.want {
+					t.Errorf("got %q, want %q", got, tc.want)
+				}
+				if n := a.loop.inbound.Load(); n != 0 || a.loop.casts.len() != 0 {
+					t.Errorf("got %d casts under way that weigh %d, want none", a.loop.casts.len(), n)
+				}
+			})
+		})
+	}
+}
+
+// TestCastFromOutside counts the sockets that a publish reaches over many turns:
+// by name, by pattern and by both.
+func TestCastFromOutside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 2, testLimits())
+		for i := range 30 {
+			w := c.open(t, i%2, fmt.Sprint("p", i), "")
+			for k, name := range []string{"c", "*", "**"} {
+				if i%7&(1<<k) != 0 {
+					textTo(w, `{"type":"subscribe","channel":%q}`, name)
+				}
+			}
+		}
+		c.pass(time.Second)
+		for _, l := range c.loops {
+			l.budget.writes = 2
+		}
+		want := 0
+		for i := range 30 {
+			if i%7 != 0 {
+				want++
+			}
+		}
+		gotC := make(chan int, 1)
+		go func() {
+			n, err := c.Publish(t.Context(), "app_one", "c", "system", nil, []byte("1"))
+			if err != nil {
+				t.Error(err)
+			}
+			gotC <- n
+		}()
+		c.pass(10 * time.Millisecond)
+		if got := <-gotC; got != want {
+			t.Errorf("got %d sockets, want %d", got, want)
+		}
+	})
+}
