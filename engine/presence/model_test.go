@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -211,7 +212,7 @@ func (w *rosters) step(t *testing.T) {
 	case n < 79:
 		w.replica = w.home.Cut().Replica()
 	case n < 80:
-		w.replica.forget()
+		w.replica.Cool(0)
 	case n < 86 && len(w.snapshots) > 0:
 		i := r.IntN(len(w.snapshots))
 		if s := w.snapshots[i]; s.advance(t, r) {
@@ -476,10 +477,56 @@ func TestCutIsCheap(t *testing.T) {
 	if n := encoded(); n < before-1 {
 		t.Errorf("after a leave: got %d pages encoded, want %d", n, before-1)
 	}
-	if !h.Warm(1000) || h.Warm(2000) || h.Cool(1999) || encoded() == 0 {
-		t.Error("a roster in use was not kept, or not to be cooled once")
+}
+
+// TestCoolInPieces has the text of a large roster dropped, with a snapshot in the
+// midst of it.
+func TestCoolInPieces(t *testing.T) {
+	h := new(Home)
+	const pages = 5*coolPages/2 + 1
+	for i := range pages * pageLen {
+		h.Join(strconv.Itoa(i), 1, "")
 	}
-	if !h.Cool(2000) || encoded() != 0 || !h.Warm(3000) {
-		t.Errorf("cooled: got %d pages encoded, want none", encoded())
+	encoded := func() (n int) {
+		for _, p := range h.pages {
+			if p.text.Load() != nil {
+				n++
+			}
+		}
+		return n
+	}
+	tell := func(now int64) bool {
+		s := h.Cut().Snapshot("c", "nobody")
+		for s.Begin() > 0 {
+			s.Append(nil, s.Left())
+		}
+		return h.Warm(now)
+	}
+	if !tell(1000) || tell(2000) {
+		t.Error("a roster in use is not to be cooled once")
+	}
+	for _, tc := range []struct {
+		name       string
+		before     int64
+		used, done bool
+		left       int
+	}{
+		{"in use", 1999, true, false, pages},
+		{"a piece", 2000, false, false, pages - coolPages},
+		{"in use again", 2999, true, false, pages},
+		{"first", 3000, false, false, pages - coolPages},
+		{"second", 3001, false, false, pages - 2*coolPages},
+		{"last", 3002, false, true, 0},
+	} {
+		if tc.name == "in use again" {
+			tell(3000)
+		}
+		used, done := h.Cool(tc.before)
+		if used != tc.used || done != tc.done || encoded() != tc.left {
+			t.Errorf("%s: got used %v, done %v, %d pages with text; want %v, %v, %d", tc.name, used, done, encoded(), tc.used, tc.done, tc.left)
+		}
+	}
+	if !tell(4000) {
+		t.Error("a roster that is cold is not to be cooled")
 	}
 }

@@ -17,6 +17,7 @@ type Roster struct {
 
 	used int64 // when a snapshot last made use of the pages' text, ms
 	warm bool  // somebody is to Cool it
+	cold int   // pages before this one have been cooled
 }
 
 // epochs numbers the cuts of all rosters, which share pages.
@@ -60,23 +61,28 @@ func (r *Roster) Warm(now int64) bool {
 	return true
 }
 
-// Cool drops the pages' text, unless a snapshot has made use of it after the time
-// before. It reports whether it has.
-func (r *Roster) Cool(before int64) bool {
-	if r.used > before {
-		return false
-	}
-	r.warm = false
-	r.forget()
-	return true
-}
+// coolPages is how many pages Cool looks at.
+const coolPages = 1024
 
-func (r *Roster) forget() {
-	for _, p := range r.pages {
-		if p.text.Load() != nil {
+// Cool drops the text of some pages, unless a snapshot has made use of it after
+// the time before, and reports whether one has. It is done when no page has text
+// any more; until then it is to be called again.
+func (r *Roster) Cool(before int64) (used, done bool) {
+	if r.used > before {
+		r.cold = 0
+		return true, false
+	}
+	end := min(r.cold+coolPages, len(r.pages))
+	for ; r.cold < end; r.cold++ {
+		if p := r.pages[r.cold]; p.text.Load() != nil {
 			p.text.Store(nil)
 		}
 	}
+	if end < len(r.pages) {
+		return false, false
+	}
+	r.cold, r.warm = 0, false
+	return false, true
 }
 
 func (r *Roster) at(i int) *entry { return &r.pages[i/pageLen].entries[i%pageLen] }

@@ -144,15 +144,19 @@ const textIdle = 200
 // warm notes that the text of the roster's pages is in use.
 func (l *Loop) warm(r *presence.Roster) {
 	if r.Warm(l.now) {
-		l.cool(r)
+		l.cool(r, textIdle)
 	}
 }
 
-// cool drops the text of the roster's pages once it is no longer in use.
-func (l *Loop) cool(r *presence.Roster) {
-	l.at(l.now+textIdle, func(l *Loop) {
-		if !r.Cool(l.now - textIdle) {
-			l.cool(r)
+// cool drops the text of the roster's pages, some at a time, once it is no longer
+// in use. It looks after that in so many ms.
+func (l *Loop) cool(r *presence.Roster, wait int64) {
+	l.at(l.now+wait, func(l *Loop) {
+		switch used, done := r.Cool(l.now - textIdle); {
+		case used:
+			l.cool(r, textIdle)
+		case !done:
+			l.cool(r, 1)
 		}
 	})
 }

@@ -160,9 +160,10 @@ func (l *Loop) trim(p *registry.Part, seq uint32) {
 	}
 	p.Deltas.Trim(seq, func(peer string) {
 		parts := l.untold[peer]
-		i := slices.Index(parts, p)
-		if parts = slices.Delete(parts, i, i+1); len(parts) > 0 {
-			l.untold[peer] = parts
+		i, last := slices.Index(parts, p), len(parts)-1
+		parts[i], parts[last] = parts[last], nil
+		if last > 0 {
+			l.untold[peer] = parts[:last]
 		} else {
 			delete(l.untold, peer)
 		}
