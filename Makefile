@@ -14,7 +14,7 @@ SDKTEST     := cmd/signalbox/sdktest
 # Modules of their own, so that the server's dependencies stay clean.
 MODULES     := bench/peers cmd/signalbox/acmetest
 NODEMODULES := $(SDKTEST)/node_modules/.package-lock.json
-FUZZTIME    ?= 50000x
+FUZZTIME    ?= 20000x
 BENCHCOUNT  ?= 10
 BENCHDIR    ?= bench-results
 ARGS        ?=
@@ -92,7 +92,7 @@ race: ## run the Go tests under the race detector, on one core and on four
 
 # A count, a few seconds' worth: a fuzz run that ends by time sometimes fails for that alone.
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME (50000x: so many inputs)
+fuzz: ## run every fuzz target for FUZZTIME (20000x: so many inputs)
 	@packages=$$($(GO) list ./...)
 	for package in $$packages; do
 		targets=$$($(GO) test -list '^Fuzz' "$$package" | awk '/^Fuzz/')
