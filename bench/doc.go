@@ -17,7 +17,7 @@
 //	           server takes
 //	direct     direct messages there and back
 //	presence   a storm of joins and leaves: frames, bytes, time until every roster
-//	           is right
+//	           is right; round trips of two peers that have no part in it
 //	reconnect  a deploy: all connections drop and come back
 //	slow       percentiles of healthy peers while others never read
 //	soak       mixed traffic for --for; every delivery accounted for, leaks

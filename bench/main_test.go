@@ -118,7 +118,7 @@ func TestScenarios(t *testing.T) {
 		{append([]string{"latency", "--subscribers", "10", "--shares", "0.1"}, short...), 1, []string{"p50", "p99.9", "max"}},
 		{append([]string{"latency", "--subscribers", "10", "--rate", "200,400"}, short...), 2, []string{"p50", "p99.9", "max"}},
 		{append([]string{"direct", "--pairs", "1,5"}, short...), 4, []string{"round trips", "CPU a direct", "p50"}},
-		{[]string{"presence", "--peers", "20"}, 2, []string{"frames", "frames each", "bytes"}},
+		{[]string{"presence", "--peers", "20"}, 3, []string{"frames", "frames each", "bytes", "pair p99", "pair max"}},
 		{[]string{"reconnect", "--connections", "20"}, 1, []string{"back", "99 % back", "drained", "CPU a return"}},
 		{[]string{"reconnect", "--connections", "20", "--cut"}, 1, []string{"back", "all back"}},
 		{append([]string{"slow", "--subscribers", "10", "--rounds", "2"}, short...), 2, []string{"p99", "median p99", "× without"}},
@@ -141,7 +141,7 @@ func TestScenarios(t *testing.T) {
 					}
 				}
 			}
-			for _, name := range []string{"missing", "errors", "refused", "wrong"} {
+			for _, name := range []string{"missing", "pair missing", "errors", "refused", "wrong"} {
 				for _, v := range figures(r, name) {
 					if v != 0 {
 						t.Errorf("%v %s", v, name)

@@ -3,14 +3,17 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"signalbox/bench/client"
 	"signalbox/bench/load"
 	"signalbox/bench/result"
 	"signalbox/bench/target"
 )
 
-// presenceCmd measures a storm of joins and leaves.
+// presenceCmd measures a storm of joins and leaves, and what it does to two peers
+// that have no part in it and send to each other.
 type presenceCmd struct {
 	commonFlags `embed:""`
 	Peers       []int         `group:"load" placeholder:"N" default:"500,2000" help:"Peers that join one channel (default: ${default})."`
@@ -38,11 +41,23 @@ func (c *presenceCmd) Run(ctx context.Context, std *stdio) error {
 		if err != nil {
 			return err
 		}
+		fleet, err := client.NewFleet(1) // a thread that the storm does not keep busy
+		if err != nil {
+			return err
+		}
+		defer fleet.Close()
+		pair, err := load.OpenPairs(ctx, fleet, server, load.PairsConfig{Pairs: 1, Bytes: pairBytes, Sources: h.sources(server), Ramp: client.Ramp{Window: 1}})
+		if err != nil {
+			return err
+		}
+		if err := c.calm(ctx, h, pair); err != nil {
+			return err
+		}
 		for _, n := range c.Peers {
-			if err := h.fits(n); err != nil {
+			if err := h.fits(n + 2); err != nil {
 				return err
 			}
-			if err := c.storm(ctx, h, server, n); err != nil {
+			if err := c.storm(ctx, h, server, pair, n); err != nil {
 				return err
 			}
 			if err := h.drop(ctx, server); err != nil {
@@ -53,8 +68,34 @@ func (c *presenceCmd) Run(ctx context.Context, std *stdio) error {
 	})
 }
 
+const (
+	// pairRate is how often a second one of the pair asks the other.
+	pairRate  = 500
+	pairBytes = 128
+	// calmTime is how long the pair is measured without a storm.
+	calmTime = 3 * time.Second
+)
+
+// calm adds a row for the pair without a storm.
+func (c *presenceCmd) calm(ctx context.Context, h *harness, pair *load.Pairs) error {
+	phase, err := pair.During(ctx, pairRate, func() error { return load.Sleep(ctx, calmTime) })
+	if err == nil {
+		h.record.Add(trips(result.Row{}.Label("storm", "none").Label("peers", 0), phase))
+	}
+	return err
+}
+
+// trips adds the pair's round trips to a row.
+func trips(row result.Row, phase load.Phase) result.Row {
+	for _, p := range []float64{50, 99} {
+		row = row.Figure(fmt.Sprintf("pair p%v", p), "ms", phase.Times.At(p).Seconds()*1e3)
+	}
+	return row.Figure("pair max", "ms", phase.Times.Max().Seconds()*1e3).
+		Figure("pair missing", "", float64(phase.Missing))
+}
+
 // storm has n peers join, and then half of them leave.
-func (c *presenceCmd) storm(ctx context.Context, h *harness, t *target.Target, n int) error {
+func (c *presenceCmd) storm(ctx context.Context, h *harness, t *target.Target, pair *load.Pairs, n int) error {
 	cfg := load.RosterConfig{Channel: "presence", Peers: n, Sources: h.sources(t)}
 	roster := load.NewRoster(h.fleet, cfg)
 	joins := func() error {
@@ -63,34 +104,38 @@ func (c *presenceCmd) storm(ctx context.Context, h *harness, t *target.Target, n
 		ramp.Rate, cfg.Ramp = c.Rate, ramp
 		return roster.Join(ctx, t, cfg)
 	}
-	if err := c.wave(ctx, h, t, roster, "join", n, joins); err != nil {
+	if err := c.wave(ctx, h, t, roster, pair, "join", n, joins); err != nil {
 		return err
 	}
 	stay := (n + 1) / 2
-	return c.wave(ctx, h, t, roster, "leave", n-stay, func() error {
+	return c.wave(ctx, h, t, roster, pair, "leave", n-stay, func() error {
 		roster.Leave(stay, n)
 		return nil
 	})
 }
 
 // wave adds a row for n joins or leaves.
-func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, roster *load.Roster, what string, n int, do func() error) error {
+func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, roster *load.Roster, pair *load.Pairs, what string, n int, do func() error) error {
 	end, err := load.Meter{Fleet: h.fleet, Process: t.Process}.Span()
 	if err != nil {
 		return err
 	}
 	frames, bytes := roster.Traffic()
 	start := time.Now()
-	if err := do(); err != nil {
+	var last, right time.Time
+	phase, err := pair.During(ctx, pairRate, func() error {
+		if err := do(); err != nil {
+			return err
+		}
+		last = time.Now()
+		count := func() (int, int) { return roster.Right(), 0 }
+		err := h.watch("rosters right", c.Limit, count, func() error { return roster.Settle(ctx, c.Limit) })
+		right = time.Now()
 		return err
-	}
-	last := time.Now()
-	count := func() (int, int) { return roster.Right(), 0 }
-	err = h.watch("rosters right", c.Limit, count, func() error { return roster.Settle(ctx, c.Limit) })
+	})
 	if err != nil {
 		return err
 	}
-	right := time.Now()
 	s, err := end()
 	if err != nil {
 		return err
@@ -106,6 +151,6 @@ func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, ro
 	if t.Process != nil {
 		row = row.Figure("CPU each", "µs", s.ServerCPU.Seconds()*1e6/float64(n))
 	}
-	h.record.Add(loads(row, t, s))
+	h.record.Add(loads(trips(row, phase), t, s))
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,11 +108,35 @@ func OpenPairs(ctx context.Context, fleet *client.Fleet, t *target.Target, cfg P
 func (p *Pairs) Run(ctx context.Context, rate float64, warmUp, d time.Duration) (Phase, error) {
 	start := client.Now() + int64(startLead)
 	end := start + int64(warmUp+d)
-	p.trips.Store(0)
-	p.from.Store(start + int64(warmUp))
+	asking := p.start(rate, start, start+int64(warmUp), end)
+	stop := context.AfterFunc(ctx, func() { p.until.Store(0) })
+	asking.Wait()
+	stop()
+	return p.finish(ctx, rate, start+int64(warmUp), end)
+}
+
+// During has the pairs ask while do runs: rate questions a second in all.
+func (p *Pairs) During(ctx context.Context, rate float64, do func() error) (Phase, error) {
+	start := client.Now()
+	asking := p.start(rate, start, start, math.MaxInt64)
+	err := do()
+	end := client.Now()
 	p.until.Store(end)
+	asking.Wait()
+	if err != nil {
+		return Phase{}, err
+	}
+	return p.finish(ctx, rate, start, end)
+}
+
+// start has the pairs ask from start until a time; what is asked from another time
+// on counts.
+func (p *Pairs) start(rate float64, start, from, until int64) *sync.WaitGroup {
+	p.trips.Store(0)
+	p.from.Store(from)
+	p.until.Store(until)
 	p.closed.Store(rate == 0)
-	var asking sync.WaitGroup
+	asking := new(sync.WaitGroup)
 	p.fleet.Each(func(l *client.Loop) {
 		part := p.loops[l.Index]
 		part.times, part.lag, part.sent = Histogram{}, Histogram{}, 0
@@ -121,15 +146,18 @@ func (p *Pairs) Run(ctx context.Context, rate float64, warmUp, d time.Duration) 
 			l.At(start, func() { part.begin(l, rate == 0, asking.Done) })
 		}
 	})
-	stop := context.AfterFunc(ctx, func() { p.until.Store(0) })
-	asking.Wait()
-	stop()
+	return asking
+}
+
+// finish waits for the last answers and returns what was asked from a time until
+// another.
+func (p *Pairs) finish(ctx context.Context, rate float64, from, until int64) (Phase, error) {
 	if err := ctx.Err(); err != nil {
 		return Phase{}, errors.Join(err, p.Err())
 	}
 	phase := Phase{}
 	if rate > 0 {
-		phase.Published = p.due(start+int64(warmUp), end)
+		phase.Published = p.due(from, until)
 		if err := p.arrive(ctx, uint64(phase.Published)); err != nil {
 			return phase, err
 		}
