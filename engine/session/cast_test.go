@@ -131,6 +131,34 @@ func TestCastInTurns(t *testing.T) {
 	}
 }
 
+// TestMessageFindsClosedSession has a session close that a flush passes over, and
+// then a message come for it whose sender it would have to hear of first.
+func TestMessageFindsClosedSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAlone(t, testLimits())
+		from := a.open(identify(t, a.Keys(), "from", "", all, 86400))
+		w := a.open(identify(t, a.Keys(), "w", "", all, 86400))
+		for _, name := range []string{"c", "d", "e"} {
+			textTo(w, `{"type":"subscribe","channel":%q}`, name)
+		}
+		a.pass(time.Second)
+		a.loop.budget.subs = 0 // it stays in everything
+		textTo(from, `{"type":"publish","channel":"c","data":1}`)
+		w.vanish()
+		a.flag.up.Store(false)
+		a.loop.Turn()
+		part := w.session.subs[0].part
+		a.loop.soil(part)
+		textTo(from, `{"type":"subscribe","channel":"d"}`)
+		textTo(from, `{"type":"publish","channel":"e","data":2}`)
+		a.loop.budget.subs = usualBudget.subs
+		a.pass(time.Second)
+		if got := len(a.loop.sessions) - len(a.loop.free); got != 1 {
+			t.Errorf("got %d sessions, want one", got)
+		}
+	})
+}
+
 // TestCastFromOutside counts the sockets that a publish reaches over many turns:
 // by name, by pattern and by both.
 func TestCastFromOutside(t *testing.T) {

@@ -185,6 +185,9 @@ func (s *Session) pull(p *registry.Part, i int) {
 // gather moves to the session's cork every frame pending for it in any channel
 // and every cast that has not come to it, in the order in which they were published.
 func (s *Session) gather() {
+	if !s.open { // flushes have passed it over
+		return
+	}
 	if s.await > 0 && s.lacks() {
 		s.flushCork()
 		s.snapshots()
