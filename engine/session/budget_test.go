@@ -47,6 +47,13 @@ func TestTurnBudgets(t *testing.T) {
 				w.session.putText(pongText)
 			}
 		}, nil},
+		{"long corks", 200, usualBudget.writes/17 + 1, func(a *alone, n *int) {
+			for i := range 200 {
+				w := open(a, i)
+				w.written = func() { *n++ }
+				w.session.put(make([]byte, 16*writeBytes))
+			}
+		}, nil},
 		{"subscribers by pattern", many, usualBudget.writes, func(a *alone, n *int) {
 			for i := range many {
 				w := open(a, i)

@@ -88,11 +88,12 @@ func (l *Loop) runCast(c *cast, budget *int) bool {
 			}
 			l.gathered++
 			if s := l.sessions[g.Subs[c.next].Slot]; s.open && s.behindCasts() > 0 {
-				*budget--
+				before := l.counts.BytesOut
 				l.receiving = s // its cork is flushed here
 				s.gather()
 				l.receiving = nil
 				s.flushCork()
+				*budget -= l.cost(before)
 			}
 		}
 	}

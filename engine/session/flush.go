@@ -95,13 +95,21 @@ func (l *Loop) flushPart(p *registry.Part, budget *int) bool {
 		if *budget <= l.gathered/gatherCost {
 			return false
 		}
-		*budget--
+		before := l.counts.BytesOut
 		l.deliver(p, o.Cursor)
+		*budget -= l.cost(before)
 	}
 	l.patience.flushed(len(p.Subs), p.Frames(), l.now)
 	l.thaw(p)
 	return true
 }
+
+// writeBytes of a write take as long as another.
+const writeBytes = 4 << 10
+
+// cost returns how many short writes a write has cost as much as, from the bytes
+// written before it.
+func (l *Loop) cost(before uint64) int { return 1 + int((l.counts.BytesOut-before)/writeBytes) }
 
 // leaveLine takes a flushed part out of a line, and puts it back if more has
 // come meanwhile.

@@ -26,7 +26,7 @@ type budget struct {
 	// subs is how many subscriptions of closed sessions are given up.
 	subs int
 	// writes is how many sockets are written to in a flush, and as many whose
-	// cork is.
+	// cork is. A long write counts as several, see Loop.cost.
 	writes int
 	// part is how much of a long snapshot is written at a time, in bytes.
 	part int

@@ -111,14 +111,16 @@ func (s *Session) closeSlow() {
 
 // uncork flushes the corks of the loop, as many as the budget allows.
 func (l *Loop) uncork() {
-	for n := 0; l.corked.len() > 0; n++ {
-		if n == l.budget.writes {
+	for budget := l.budget.writes; l.corked.len() > 0; {
+		if budget <= 0 {
 			l.comeBack()
 			return
 		}
 		s := l.corked.pop()
 		s.corked = false
+		before := l.counts.BytesOut
 		s.flushCork()
+		budget -= l.cost(before)
 	}
 }
 
