@@ -8,12 +8,16 @@ import (
 
 	"signalbox/engine/auth"
 	"signalbox/engine/handover"
+	"signalbox/engine/reactor"
 	"signalbox/engine/registry"
 	"signalbox/engine/session"
 )
 
 // Limits bound what one client may cost.
 type Limits = session.Limits
+
+// IOURing says whether fan-outs are sent by io_uring.
+type IOURing = reactor.IOURing
 
 // Refuse says how a credential is refused that cannot even be read.
 type Refuse string
@@ -43,6 +47,7 @@ type Config struct {
 	Loops        int // event loops; 0: one a core
 	DrainTimeout time.Duration
 	Limits       Limits
+	IOURing      IOURing
 	Refuse       Refuse
 	Predecessor  *handover.Predecessor // the process whose place this one takes; nil: none
 	HookSpool    int64                 // bytes of events that may wait for webhooks
@@ -57,6 +62,7 @@ func DefaultConfig() Config {
 	return Config{
 		DrainTimeout: 10 * time.Second,
 		Refuse:       RefuseHTTP,
+		IOURing:      reactor.IOURingAuto,
 		HookSpool:    256 << 20,
 		Version:      "devel",
 		Limits: Limits{

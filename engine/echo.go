@@ -123,6 +123,9 @@ func (e *echo) answer(m frame.Message) {
 // echoBacklog is how many bytes may queue for a slow reader beyond two messages.
 const echoBacklog = 1 << 20
 
+// Behind is for what Batch sends, which is not used here.
+func (e *echo) Behind() {}
+
 func (e *echo) fail(err error) {
 	code := protocol.CloseProtocolError
 	if f := (*frame.Error)(nil); errors.As(err, &f) {

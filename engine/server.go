@@ -149,6 +149,7 @@ func (s *Server) openAddresses(counts []*telemetry.Loop) (err error) {
 		HandshakeTimeout: s.cfg.Limits.HandshakeTimeout,
 		MaxUnread:        maxUnread + s.cfg.Limits.MaxMessageSize,
 		MaxLinger:        s.cfg.Limits.MaxBacklogTotal,
+		IOURing:          reactor.IOURing(s.cfg.IOURing),
 		Gate:             s.gate,
 		Sidecar:          func(c net.Conn, read []byte) { s.sidecar.Handoff(c, read) },
 		Logger:           s.log,

@@ -42,6 +42,9 @@ func (c *conn) Write(b []byte) {
 	}
 }
 
+// Batch implements session.Conn: a write costs no system call here.
+func (c *conn) Batch([]byte) bool { return false }
+
 // Queued implements session.Conn: nothing ever waits.
 func (c *conn) Queued() int { return 0 }
 

@@ -64,6 +64,9 @@ func (l *loop) Wake() {
 	l.bell.ring()
 }
 
+// Submit implements session.Waker.
+func (l *loop) Submit() {}
+
 // WakeFair implements session.Waker.
 func (l *loop) WakeFair() {
 	l.fair.Store(true)

@@ -47,6 +47,7 @@ type serveCmd struct {
 	presenceFlags `embed:""`
 	Loops         int           `group:"tuning" placeholder:"N" help:"Event loops; 0: one a core."`
 	DrainTimeout  time.Duration `group:"tuning" placeholder:"D" default:"${drainTimeout}" help:"Time over which connections are closed on SIGTERM (default: ${default})."`
+	IOURing       string        `name:"io-uring" group:"tuning" placeholder:"HOW" enum:"auto,on,off" default:"auto" help:"Send fan-outs by io_uring, which saves system calls: auto, where the kernel lets us, on, or off (default: ${default})."`
 	Refuse        string        `group:"tuning" placeholder:"HOW" enum:"http,close" default:"http" help:"Answer to a malformed credential or a foreign origin: http, a 401 as the hosted service gives, or close, an upgrade and then close code 4001, which page code can see (default: ${default})."`
 
 	memoryFlags `embed:""`
@@ -142,6 +143,7 @@ func (c *serveCmd) config(logger *slog.Logger) engine.Config {
 	config.AppsFile = c.Apps
 	config.DataDir = c.DataDir
 	config.Loops = c.Loops
+	config.IOURing = engine.IOURing(c.IOURing)
 	config.DrainTimeout = c.DrainTimeout
 	config.Refuse = engine.Refuse(c.Refuse)
 	config.HookSpool = c.HookSpool

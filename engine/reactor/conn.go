@@ -25,15 +25,16 @@ const lingerTime = 3 * time.Second
 
 // Conn is one connection. Loop-owned.
 type Conn struct {
-	gc     gnet.Conn
-	loop   *loop
-	tls    *transport // nil: plain
-	recv   Receiver   // while stateOpen
-	rest   *[]byte    // input not dealt with yet; nil if none, as while idle
-	opened micros
-	state  state
-	shut   bool // the write side is shut
-	broken bool // a write has failed
+	gc      gnet.Conn
+	loop    *loop
+	tls     *transport // nil: plain
+	recv    Receiver   // while stateOpen
+	rest    *[]byte    // input not dealt with yet; nil if none, as while idle
+	opened  micros
+	state   state
+	shut    bool // the write side is shut
+	broken  bool // a write has failed
+	batched bool // in the ring
 }
 
 // micros is a time in µs, so short that it wraps around: good for the length of a
@@ -188,6 +189,9 @@ func (c *Conn) transmit(b []byte) {
 	if len(b) == 0 || c.state == stateClosed {
 		return
 	}
+	if c.batched {
+		c.loop.submit()
+	}
 	if c.gc.OutboundBuffered() == 0 {
 		n, errno := send(c.gc.Fd(), b)
 		switch errno {
@@ -230,6 +234,9 @@ func (c *Conn) Queued() int {
 func (c *Conn) Finish() {
 	if c.state == stateLinger || c.state == stateClosed {
 		return
+	}
+	if c.batched {
+		c.loop.submit()
 	}
 	c.recv = nil
 	if c.tls != nil {

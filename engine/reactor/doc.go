@@ -16,6 +16,9 @@
 // is, then its handshake runs beside the loop; from then on the loop opens what
 // comes before it is fed, and seals what is sent.
 //
+// Batch gathers what several connections are sent; Submit hands it to the kernel
+// in one system call, by io_uring(7), where that is to be had.
+//
 // # Two processes
 //
 // A process that takes another's place listens on the same address beside it
@@ -32,8 +35,8 @@
 // # Limits
 //
 // A request head is at most MaxHead bytes and must be there within the
-// handshake timeout, with the TLS handshake before it. Connections beyond what the descriptors allow, less a
-// reserve, are refused, because gnet ends when accept finds none left. Those
+// handshake timeout, with the TLS handshake before it. Connections beyond what
+// the descriptors allow, less a reserve, are refused, because gnet ends when accept finds none left. Those
 // that net/http has, the sidecar's and those of listeners given to Share, count
 // with the loops' own. A connection that is to end is cut off when too much is
 // queued on those that linger already.

@@ -86,6 +86,7 @@ type tap struct {
 	busy    bool // not ready
 	piece   int  // the most that is dealt with at a time, 0: no limit
 	receive func([]byte)
+	behind  int // calls of Behind
 
 	overflowC chan struct{}
 	closedC   chan []byte
@@ -111,6 +112,7 @@ func (p *tap) Receive(buf []byte) int {
 }
 
 func (p *tap) Ready() bool          { return !p.busy }
+func (p *tap) Behind()              { p.behind++ }
 func (p *tap) Overflow()            { p.overflowC <- struct{}{} }
 func (p *tap) Closed(unread []byte) { p.closedC <- unread }
 

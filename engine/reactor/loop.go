@@ -21,6 +21,7 @@ type loop struct {
 	turnTask  gnet.Runnable
 	sweepTask gnet.Runnable
 	newsTask  gnet.Runnable
+	ring      *ring // nil: none
 
 	// Any goroutine (atomic).
 	el   atomic.Pointer[gnet.EventLoop]

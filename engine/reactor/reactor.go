@@ -30,6 +30,8 @@ type Receiver interface {
 	Ready() bool
 	// Overflow tells that too much input has come while it was not.
 	Overflow()
+	// Behind tells that something batched is queued, at least in part.
+	Behind()
 	// Closed tells that the connection is gone; unread is what had come.
 	Closed(unread []byte)
 }
@@ -53,6 +55,15 @@ type Gate interface {
 	Admit(loop int, c *Conn, r *Request, response []byte) (Receiver, *HTTPError)
 }
 
+// IOURing says whether batches are sent by io_uring.
+type IOURing string
+
+const (
+	IOURingOff  IOURing = "off"
+	IOURingAuto IOURing = "auto" // where the kernel lets us
+	IOURingOn   IOURing = "on"   // or New fails
+)
+
 // Config is what a Reactor is made of.
 type Config struct {
 	Listen           string // host:port
@@ -63,6 +74,7 @@ type Config struct {
 	TLS              *tls.Config // nil: plain
 	MaxUnread        int         // bytes of input kept for a Receiver that is not ready
 	MaxLinger        int64       // bytes queued on ending connections before further ones are cut off; 0: no limit
+	IOURing          IOURing
 	Gate             Gate
 	// Sidecar takes connections whose first request is no upgrade, with the
 	// bytes already read. It must not block. nil answers 404.
@@ -123,6 +135,10 @@ func New(cfg Config) (*Reactor, error) {
 	for i := range cfg.Loops {
 		r.loops = append(r.loops, newLoop(r, i))
 	}
+	if err := r.openRings(newRing); err != nil {
+		r.Release()
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -163,6 +179,7 @@ func (r *Reactor) Run(loops []Loop, started func()) error {
 	}
 	r.boot.Wait()
 	r.closeDoorbells()
+	r.closeRings()
 	switch {
 	case err != nil:
 		return err
@@ -206,7 +223,10 @@ func (r *Reactor) halt() {
 }
 
 // Release gives the address up if Run was never called.
-func (r *Reactor) Release() { r.hold.release() }
+func (r *Reactor) Release() {
+	r.hold.release()
+	r.closeRings()
+}
 
 // Settle waits until no connection is left, or ctx is done.
 func (r *Reactor) Settle(ctx context.Context) {

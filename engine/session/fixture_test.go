@@ -82,7 +82,26 @@ func testHubTo(t testing.TB, loops int, limits Limits, e registry.Events) *Hub {
 }
 
 // flag is a Waker that remembers that it was called.
-type flag struct{ up atomic.Bool }
+type flag struct {
+	up    atomic.Bool
+	batch []batched // the loop's
+}
+
+// batched is a write to come.
+type batched struct {
+	w *wire
+	b []byte
+}
+
+// Submit writes what connections have batched.
+func (f *flag) Submit() {
+	for _, d := range f.batch {
+		if d.w.Write(d.b); d.w.queued > 0 && !d.w.over {
+			d.w.session.Behind()
+		}
+	}
+	f.batch = f.batch[:0]
+}
 
 func (f *flag) Wake()     { f.up.Store(true) }
 func (f *flag) WakeFair() { f.up.Store(true) }

@@ -91,14 +91,17 @@ func (l *Loop) flushLine(d *fifo[*registry.Part], line uint8, budget *int) bool 
 // end within the budget.
 func (l *Loop) flushPart(p *registry.Part, budget *int) bool {
 	l.freeze(p)
+	l.batching = len(p.Subs) >= batchLeast
 	for o := p.Out; o.Cursor < len(p.Subs); o.Cursor++ {
 		if *budget <= l.gathered/gatherCost {
+			l.submit()
 			return false
 		}
 		before := l.counts.BytesOut
 		l.deliver(p, o.Cursor)
 		*budget -= l.cost(before)
 	}
+	l.submit() // before the frames are gone
 	l.patience.flushed(len(p.Subs), p.Frames(), l.now)
 	l.thaw(p)
 	return true
@@ -170,10 +173,23 @@ func (l *Loop) deliver(p *registry.Part, i int) {
 		s.put(p.TakeBefore(i, t))
 		l.tellOne(s, p, i, t.To)
 	}
-	if b := p.Take(i); len(b) > 0 {
-		s.write(b)
-	} else {
+	switch b := p.Take(i); {
+	case len(b) == 0:
 		s.flushCork()
+	case l.batching && s.batch(b):
+	default:
+		s.write(b)
+	}
+}
+
+// batchLeast is how many subscribers of a part are worth a batch.
+const batchLeast = 32
+
+// submit ends a batch.
+func (l *Loop) submit() {
+	if l.batching {
+		l.batching = false
+		l.waker.Submit()
 	}
 }
 

@@ -15,6 +15,8 @@ type Waker interface {
 	Wake()
 	// WakeFair is for work that must let the sockets that are ready go first.
 	WakeFair()
+	// Submit sends what the loop's connections have batched. On the loop only.
+	Submit()
 }
 
 // budget bounds what a loop does before the sockets that are ready get their
@@ -79,6 +81,7 @@ type Loop struct {
 	corked      fifo[*Session] // sessions with bytes in their cork
 	gone        fifo[*Session] // closed sessions, to be taken out of everything
 	slow        slowReaders
+	batching    bool     // deliveries are batched
 	spare       []*busy  // for reuse
 	receiving   *Session // whose input, or casts, are being dealt with: it flushes its cork itself
 	scanner     protocol.Scanner

@@ -97,10 +97,29 @@ func (s *Session) weigh() {
 
 // transmit writes to the socket.
 func (s *Session) transmit(b []byte) {
-	c := s.loop.counts
-	c.Writes++
-	c.BytesOut += uint64(len(b))
+	s.loop.countWrite(b)
 	s.conn.Write(b)
+}
+
+// batch has b written with what others get, unless something waits for the
+// client already.
+func (s *Session) batch(b []byte) bool {
+	if s.busy != nil || s.lost || !s.conn.Batch(b) {
+		return false
+	}
+	s.loop.countWrite(b)
+	return true
+}
+
+func (l *Loop) countWrite(b []byte) {
+	l.counts.Writes++
+	l.counts.BytesOut += uint64(len(b))
+}
+
+// Behind looks how much waits for the client, of which a batch was not all taken.
+func (s *Session) Behind() {
+	s.weigh()
+	s.settle()
 }
 
 // closeSlow closes a session whose reader has fallen behind too far.

@@ -24,6 +24,9 @@ type Conn interface {
 	// Write sends b and queues what the kernel does not take now. b is borrowed
 	// until it returns. It may call Closed.
 	Write(b []byte)
+	// Batch has b written by the loop's Submit, or sooner; b is borrowed until
+	// then. It reports false, and does nothing, if b is to be written.
+	Batch(b []byte) bool
 	// Queued returns the bytes queued in user space.
 	Queued() int
 	// Finish ends the connection in good order once what is queued is sent. The

@@ -49,6 +49,17 @@ func (w *wire) Write(b []byte) {
 	}
 }
 
+// Batch has b written by the loop's flag, if it has one; the flag of a parallel
+// world has no batch.
+func (w *wire) Batch(b []byte) bool {
+	f, ok := w.session.loop.waker.(*flag)
+	if !ok || w.over || w.queued > 0 {
+		return false
+	}
+	f.batch = append(f.batch, batched{w, b})
+	return true
+}
+
 func (w *wire) Queued() int { return w.queued }
 
 func (w *wire) Finish() { w.end() }

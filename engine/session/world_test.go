@@ -75,6 +75,8 @@ func (b bell) Wake() {
 
 func (b bell) WakeFair() { b.Wake() }
 
+func (b bell) Submit() {}
+
 func newWorld(t *testing.T, seed uint64, k kind) *world {
 	limits := testLimits()
 	limits.MaxMessageSize += k.pad
