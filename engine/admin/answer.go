@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"strconv"
 
 	"github.com/goccy/go-json"
@@ -43,24 +44,34 @@ var (
 // maxBody is how much of a body is read, in bytes.
 const maxBody = 32 << 10
 
-// decode reads a request's body, one JSON object without unknown members, into v.
+// decode reads a request's body, one JSON object without unknown members, into
+// the struct that v points to. Names match exactly, as in REST.
 func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	if r.Header.Get("Content-Type") != "application/json" {
 		return invalid("The body must be application/json.")
 	}
-	d := stdjson.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	d.DisallowUnknownFields()
-	err := d.Decode(v)
-	if err == nil {
-		_, err = d.Token() // nothing may follow
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
 		return errBodyTooBig
 	}
-	return invalid("The body must be one JSON object with the members of this call.")
+	var members map[string]stdjson.RawMessage
+	if err != nil || stdjson.Unmarshal(body, &members) != nil || !named(members, v) || stdjson.Unmarshal(body, v) != nil {
+		return invalid("The body must be one JSON object with the members of this call.")
+	}
+	return nil
+}
+
+// named reports whether each of the members is one that the struct's fields are
+// tagged with: encoding/json alone takes names in any case.
+func named(members map[string]stdjson.RawMessage, v any) bool {
+	fields := reflect.TypeOf(v).Elem()
+	known := 0
+	for i := range fields.NumField() {
+		if _, ok := members[fields.Field(i).Tag.Get("json")]; ok {
+			known++
+		}
+	}
+	return members != nil && known == len(members)
 }
 
 // writeJSON sends v.

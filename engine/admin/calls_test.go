@@ -177,6 +177,11 @@ func TestMint(t *testing.T) {
 		"too long a life":  `{"appId":"app_a","peerId":"alice","expiresInSec":86401}`,
 		"negative life":    `{"appId":"app_a","peerId":"alice","expiresInSec":-1}`,
 		"metadata no dict": `{"appId":"app_a","peerId":"alice","metadata":[1]}`,
+		"name in capitals": `{"APPID":"app_a","peerId":"alice"}`,
+		"name in both":     `{"appId":"app_a","peerId":"alice","PEERID":"bob"}`,
+		"unknown member":   `{"appId":"app_a","peerId":"alice","none":1}`,
+		"two objects":      `{"appId":"app_a","peerId":"alice"}{}`,
+		"no object":        `null`,
 	} {
 		t.Run(name, func(t *testing.T) { wantJSON(t, mint(body), 400, `{"error":"invalid_request","message":"ANY"}`) })
 	}

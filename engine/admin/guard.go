@@ -26,10 +26,12 @@ type Guard struct {
 func newGuard(hosts []string, password string) *Guard {
 	g := &Guard{token: rand.Text()}
 	for _, h := range hosts {
+		name := hostname(h)
 		if ip, err := netip.ParseAddr(strings.Trim(h, "[]")); err == nil {
-			g.hosts = append(g.hosts, ip.String())
-		} else {
-			g.hosts = append(g.hosts, hostname(h))
+			name = ip.String()
+		}
+		if name != "" { // an empty variable is no host
+			g.hosts = append(g.hosts, name)
 		}
 	}
 	if password != "" {
@@ -55,16 +57,25 @@ func (g *Guard) check(r *http.Request) *failure {
 }
 
 // allowsHost reports whether the Host header names this machine's loopback or
-// an allowed host.
+// an allowed host. What it allows is a host and nothing more, fit to stand in a
+// header.
 func (g *Guard) allowsHost(host string) bool {
 	name := hostname(host)
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") && isName(name) {
 		return true
 	}
-	if ip, err := netip.ParseAddr(name); err == nil && ip.Unmap().IsLoopback() {
+	if ip, err := netip.ParseAddr(name); err == nil && ip.Unmap().IsLoopback() && ip.Zone() == "" {
 		return true
 	}
 	return slices.Contains(g.hosts, name)
+}
+
+// isName reports whether name is made of what host names are, in lower case
+// (RFC 1123 §2.1).
+func isName(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '.' && r != '-'
+	})
 }
 
 // hostname returns the host of a Host header in lower case, without port,

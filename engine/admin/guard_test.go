@@ -3,12 +3,13 @@ package admin
 import (
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 )
 
 func TestHosts(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.Hosts = []string{"Admin.Example", "10.0.0.7", "fd00::1"} })
+	w := newWorld(t, func(o *Options) { o.Hosts = []string{"Admin.Example", "10.0.0.7", "fd00::1", ""} })
 	tests := []struct {
 		name, host string
 		status     int
@@ -33,6 +34,9 @@ func TestHosts(t *testing.T) {
 		{"foreign that ends in localhost", "evillocalhost", 421},
 		{"address", "10.0.0.8", 421},
 		{"user part", "localhost@evil.example", 421},
+		{"a directive below localhost", "a;b.localhost", 421},
+		{"a list below localhost", "a,b.localhost", 421},
+		{"loopback with a directive as its zone", "[::1%a;b]:1", 421},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -217,6 +221,21 @@ func TestProfiles(t *testing.T) {
 				t.Errorf("status = %d, want %d", got, tt.status)
 			}
 		})
+	}
+	list, err := io.ReadAll(w.do("GET", "/debug/pprof/", "").Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := regexp.MustCompile(`href=["'](.*?)["']`).FindAllSubmatch(list, -1)
+	if len(links) == 0 {
+		t.Errorf("the list has no links: %s", list)
+	}
+	for _, link := range links {
+		if target := string(link[1]); !strings.Contains(target, "seconds=") { // those take their time
+			if got := w.do("GET", "/debug/pprof/"+target, "").StatusCode; got != 200 {
+				t.Errorf("%s on the list: status = %d, want 200", target, got)
+			}
+		}
 	}
 	w.profilingC <- struct{}{}
 	if got := w.do("GET", "/debug/pprof/heap", "").StatusCode; got != http.StatusServiceUnavailable {

@@ -75,7 +75,10 @@ func describeKey(k *auth.Key) keyInfo {
 
 // serveKick closes the sockets of a peer.
 func (s *Server) serveKick(w http.ResponseWriter, r *http.Request) (any, error) {
-	var body struct{ AppID, PeerID string }
+	var body struct {
+		AppID  string `json:"appId"`
+		PeerID string `json:"peerId"`
+	}
 	if err := decode(w, r, &body); err != nil {
 		return nil, err
 	}
@@ -99,9 +102,12 @@ func (s *Server) serveKick(w http.ResponseWriter, r *http.Request) (any, error) 
 // serveCreateKey adds a key to the apps file.
 func (s *Server) serveCreateKey(w http.ResponseWriter, r *http.Request) (any, error) {
 	var body struct {
-		AppID, Kind                              string
-		ChannelPatterns, Actions, AllowedOrigins []string
-		InjectTurn                               bool
+		AppID           string   `json:"appId"`
+		Kind            string   `json:"kind"`
+		ChannelPatterns []string `json:"channelPatterns"`
+		Actions         []string `json:"actions"`
+		AllowedOrigins  []string `json:"allowedOrigins"`
+		InjectTurn      bool     `json:"injectTurn"`
 	}
 	if err := decode(w, r, &body); err != nil {
 		return nil, err
@@ -189,7 +195,9 @@ func (s *Server) reload() {
 
 // serveRevokeKey revokes a key in the apps file.
 func (s *Server) serveRevokeKey(w http.ResponseWriter, r *http.Request) (any, error) {
-	var body struct{ KeyID string }
+	var body struct {
+		KeyID string `json:"keyId"`
+	}
 	if err := decode(w, r, &body); err != nil {
 		return nil, err
 	}
@@ -213,10 +221,13 @@ func (s *Server) serveRevokeKey(w http.ResponseWriter, r *http.Request) (any, er
 // serveMint signs a token for the playground.
 func (s *Server) serveMint(w http.ResponseWriter, r *http.Request) (any, error) {
 	var body struct {
-		AppID, PeerID          string
-		Channels, Permissions  []string
-		ExpiresInSec           int64
-		Metadata, PeerMetadata json.RawMessage
+		AppID        string          `json:"appId"`
+		PeerID       string          `json:"peerId"`
+		Channels     []string        `json:"channels"`
+		Permissions  []string        `json:"permissions"`
+		ExpiresInSec int64           `json:"expiresInSec"`
+		Metadata     json.RawMessage `json:"metadata"`
+		PeerMetadata json.RawMessage `json:"peerMetadata"`
 	}
 	if err := decode(w, r, &body); err != nil {
 		return nil, err
