@@ -62,6 +62,7 @@ func (h *Hooks) deliver(ctx context.Context, q *queue) {
 		switch {
 		case ctx.Err() != nil:
 			return
+		case errors.Is(err, errUnreadable): // says nothing of the webhook
 		case err == nil && failures > 0:
 			h.log.Info("a webhook takes events again", "app", q.app, host(hook), "failures", failures)
 			failures = 0
@@ -105,6 +106,9 @@ func (h *Hooks) await(ctx context.Context, q *queue) bool {
 	return false
 }
 
+// errUnreadable is why a batch was dropped that never left.
+var errUnreadable = errors.New("hooks: a batch cannot be read")
+
 // attempt sends the queue's first batch and, if that is over and done with, takes
 // it out.
 func (h *Hooks) attempt(ctx context.Context, q *queue) (*auth.Webhook, error) {
@@ -121,7 +125,7 @@ func (h *Hooks) attempt(ctx context.Context, q *queue) (*auth.Webhook, error) {
 		if body, err = h.disk.body(newKey(q.id, b.seq)); err != nil {
 			h.log.Error("events for a webhook cannot be read and are dropped", "app", q.app, "events", b.events, "error", err)
 			h.settle(q, false)
-			return hook, nil
+			return hook, errUnreadable
 		}
 	}
 	status, err := h.post(ctx, hook, body)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -390,4 +391,28 @@ func TestErrorsArePlain(t *testing.T) {
 	if !errors.Is(err, errDown) || err.Error() != errDown.Error() {
 		t.Errorf("got %v, want %v", err, errDown)
 	}
+}
+
+// TestUnreadableBatch: a batch that the file has lost says nothing of the webhook.
+func TestUnreadableBatch(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		f := run(t, file(hookTo(testURL)), Options{Client: &receiver{answer: always(500, nil)}, Dir: dir})
+		f.join("c", 0, 1)
+		time.Sleep(gatherTime + firstDelay/4) // saved, and tried once
+		synctest.Wait()
+		f.mu.Lock()
+		q := f.routes[testApp][0]
+		lost := newKey(q.id, q.batches[0].seq)
+		f.mu.Unlock()
+		if err := f.disk.write(change{removes: []key{lost}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * firstDelay)
+		synctest.Wait()
+		f.stop()
+		if log := f.log.String(); !strings.Contains(log, "cannot be read and are dropped") || strings.Contains(log, "takes events again") {
+			t.Errorf("got the log %s", log)
+		}
+	})
 }

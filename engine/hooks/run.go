@@ -2,12 +2,16 @@ package hooks
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
 const (
 	// gatherTime is how long events are gathered into a batch.
 	gatherTime = 200 * time.Millisecond
+	// sealAtOnce is how many events are made into batches under one hold of the
+	// lock, which deliveries, reloads and new apps wait for.
+	sealAtOnce = 20 * maxBatch
 	// saveAgain is how long after a failed write the next is tried.
 	saveAgain = time.Second
 	// lastPatience is how long deliveries go on at the end.
@@ -96,8 +100,12 @@ func (h *Hooks) end(cut context.CancelFunc) {
 // flush makes batches of what has come and writes what the file lacks.
 func (h *Hooks) flush() {
 	events := h.inbox.take()
+	for piece := range slices.Chunk(events, sealAtOnce) {
+		h.mu.Lock()
+		h.sealAll(piece, time.Now())
+		h.mu.Unlock()
+	}
 	h.mu.Lock()
-	h.sealAll(events, time.Now())
 	c, d := h.takePending(), h.disk
 	h.mu.Unlock()
 	h.inbox.recycle(events)

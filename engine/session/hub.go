@@ -49,8 +49,8 @@ type Config struct {
 	Ledger *quota.Ledger
 	Bus    cluster.Bus
 	Logger *slog.Logger
-	// Events returns what hears of an app's peers and channels; nil: nothing
-	// does.
+	// Events returns what hears of an app's peers and channels, the same each
+	// time; nil: nothing does. Any goroutine.
 	Events func(app string) registry.Events
 	Counts []*telemetry.Loop // where each loop counts; nil: for itself
 }
@@ -146,13 +146,15 @@ func (h *Hub) App(id string) *App {
 	if a != nil {
 		return a
 	}
+	var events registry.Events
+	if h.events != nil {
+		events = h.events(id) // not under the lock, which loops take: it may have to wait
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if a = h.apps[id]; a == nil {
 		a = &App{ID: id, Quota: h.ledger.App(id), Space: registry.NewSpace(len(h.loops)), delivered: make([]delivered, len(h.loops))}
-		if h.events != nil {
-			a.Space.Events = h.events(id)
-		}
+		a.Space.Events = events
 		h.apps[id] = a
 	}
 	return a
