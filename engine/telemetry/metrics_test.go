@@ -194,8 +194,11 @@ func TestSeries(t *testing.T) {
 		if i%2 == 0 {
 			l.Turn.Observe(500 * time.Millisecond)
 		}
-		s.add(start+i, l, 2*time.Second)
-		s.add(start+i, l, 0) // a second that has its point
+		cpu := time.Duration(2*i) * time.Second
+		s.add(start+i, l, cpu)
+		if i > 0 {
+			s.add(start+i, l, cpu+time.Second) // the second has its point: this CPU time is the next one's
+		}
 	}
 	points, last := s.Since(0)
 	if len(points) != Span || last != l || s.Loops() != 2 {
@@ -215,5 +218,27 @@ func TestSeries(t *testing.T) {
 	}
 	if since, _ := s.Since(start + Span + 7); len(since) != 2 {
 		t.Errorf("%d points since the third last, want 2", len(since))
+	}
+}
+
+// TestSeriesAfterStepBack: a clock that is set back ends neither the points nor
+// what somebody is told who has seen later ones.
+func TestSeriesAfterStepBack(t *testing.T) {
+	s := NewSeries(1, nil)
+	const start = 1_800_000_000
+	for i := range int64(100) {
+		s.add(start+i, NewLoop(), 0)
+	}
+	for i := range int64(3) {
+		s.add(start-3600+i, NewLoop(), 0)
+	}
+	for name, since := range map[string]int64{"from the beginning": 0, "from before the step": start + 99} {
+		points, _ := s.Since(since)
+		if len(points) != 3 || points[0].Unix != start-3600 || points[2].Unix != start-3598 {
+			t.Errorf("%s: got %d points, want the three since the step", name, len(points))
+		}
+	}
+	if points, _ := s.Since(start - 3598); len(points) != 0 {
+		t.Errorf("after the last: got %d points, want none", len(points))
 	}
 }

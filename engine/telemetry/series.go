@@ -21,7 +21,7 @@ type Point struct {
 	Publishes, Deliveries, Writes          uint64
 
 	Turn, Flush Quantiles
-	Busy        float64 // share of the second that the loops spent in turns
+	Busy        float64 // share of the second that the loops spent in turns, reading input not among it
 	CPU         float64 // cores that the process used
 }
 
@@ -46,8 +46,9 @@ type Series struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	points []Point // oldest first, at most Span
-	last   *Loop   // the counts of the last point
+	points []Point       // oldest first, at most Span
+	last   *Loop         // the counts of the last point
+	cpu    time.Duration // that the process had used by then
 }
 
 // NewSeries returns an empty series of so many loops' counts.
@@ -59,7 +60,6 @@ func NewSeries(loops int, counts func(context.Context) *Loop) *Series {
 func (s *Series) Run(ctx context.Context) {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
-	cpu := cpuTime()
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,41 +68,56 @@ func (s *Series) Run(ctx context.Context) {
 			counting, cancel := context.WithTimeout(ctx, countTimeout)
 			l := s.counts(counting)
 			cancel()
-			before := cpu
-			cpu = cpuTime()
-			s.add(now.Unix(), l, cpu-before)
+			s.add(now.Unix(), l, cpuTime())
 		}
 	}
 }
 
 // add appends the point of the second that ended, unless it has one; the first
-// counts are only what the next are compared with.
+// counts are only what the next are compared with. cpu is what the process has
+// used in all. When the clock has been set back the list begins anew.
 func (s *Series) add(unix int64, l *Loop, cpu time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := len(s.points)
-	if s.last == nil || n > 0 && s.points[n-1].Unix >= unix {
-		if s.last == nil {
-			s.last = l
-		}
+	if s.last == nil {
+		s.last, s.cpu = l, cpu
 		return
 	}
+	switch end := s.end(); {
+	case unix == end:
+		return
+	case unix < end:
+		s.points = nil
+	}
 	p := s.grown(l)
-	p.Unix, p.CPU = unix, cpu.Seconds()
-	if n == Span {
+	p.Unix, p.CPU = unix, (cpu - s.cpu).Seconds()
+	if n := len(s.points); n == Span {
 		copy(s.points, s.points[1:])
 		s.points[n-1] = p
 	} else {
 		s.points = append(s.points, p)
 	}
-	s.last = l
+	s.last, s.cpu = l, cpu
+}
+
+// end returns the second of the last point, 0 if there is none. The caller holds
+// mu.
+func (s *Series) end() int64 {
+	if n := len(s.points); n > 0 {
+		return s.points[n-1].Unix
+	}
+	return 0
 }
 
 // Since returns the points after the second unix, oldest first, and the latest
-// counts, nil if there are none yet.
+// counts, nil if there are none yet. Of a second that is still to come it returns
+// all: whoever saw it did so before the clock was set back.
 func (s *Series) Since(unix int64) ([]Point, *Loop) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if unix > s.end() {
+		unix = 0
+	}
 	i := len(s.points)
 	for i > 0 && s.points[i-1].Unix > unix {
 		i--
