@@ -64,16 +64,17 @@ func (d *Deltas) InvolvesSince(id string, since uint32) bool {
 
 // Frames returns the presence messages (JSON text, at most MaxFrame bytes each)
 // that tell a subscriber who knows everything up to since what has changed up to
-// and including to. They are borrowed until the next change of d.
-func (d *Deltas) Frames(channel string, since, to uint32) [][]byte {
+// and including to, and how many steps that is. They are borrowed until the next
+// change of d.
+func (d *Deltas) Frames(channel string, since, to uint32) (frames [][]byte, steps int) {
 	bounds := [2]int{d.after(since), d.after(to)}
 	if bounds[0] >= bounds[1] {
-		return nil
+		return nil, 0
 	}
 	if d.frames == nil || d.bounds != bounds {
 		d.frames, d.bounds = encode(channel, d.steps[bounds[0]:bounds[1]]), bounds
 	}
-	return d.frames
+	return d.frames, bounds[1] - bounds[0]
 }
 
 // after returns the index of the first step after seq.

@@ -273,7 +273,8 @@ func (w *rosters) tell(t *testing.T, b *believer) {
 	if w.random.IntN(2) == 0 {
 		to = w.seq
 	}
-	for _, text := range w.deltas.Frames("c", b.since, to) {
+	frames, _ := w.deltas.Frames("c", b.since, to)
+	for _, text := range frames {
 		b.hear(t, text)
 	}
 	if b.since = to; to != w.seq {
@@ -337,7 +338,8 @@ func TestFolding(t *testing.T) {
 			d.Add(c, uint32(i+1))
 		}
 		var got []string
-		for _, text := range d.Frames("c", 0, uint32(len(tc.steps))) {
+		frames, _ := d.Frames("c", 0, uint32(len(tc.steps)))
+		for _, text := range frames {
 			got = append(got, string(text))
 		}
 		if !slices.Equal(got, tc.want) {
@@ -374,7 +376,8 @@ func TestSplit(t *testing.T) {
 			t.Errorf("%s: got %d peers in %d frames, want %d in %d", tc.name, len(b.peers), len(snapshot), tc.peers, tc.frames)
 		}
 		b = &believer{peers: roster{}}
-		for _, text := range d.Frames("c", 0, uint32(tc.peers)) {
+		frames, _ := d.Frames("c", 0, uint32(tc.peers))
+		for _, text := range frames {
 			b.hear(t, text)
 		}
 		if !maps.Equal(b.peers, listed(h.Cut())) {
@@ -383,7 +386,8 @@ func TestSplit(t *testing.T) {
 		for i := range tc.peers {
 			d.Add(Change{Kind: Leave, ID: fmt.Sprintf("%d %s", i, tc.id)}, uint32(tc.peers+i+1))
 		}
-		for _, text := range d.Frames("c", uint32(tc.peers), uint32(2*tc.peers)) {
+		frames, _ = d.Frames("c", uint32(tc.peers), uint32(2*tc.peers))
+		for _, text := range frames {
 			b.hear(t, text)
 		}
 		if len(b.peers) != 0 {

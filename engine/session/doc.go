@@ -17,9 +17,9 @@
 //
 // # Terms
 //
-// A Hub is all loops together. A turn is what a loop does between two waits for
-// I/O; a budget bounds it, and what is left over comes after the sockets that are
-// ready. A session's cork gathers what is for it alone (acks, directs,
+// A Hub is all loops together. A turn is what a loop does once the sockets that
+// were ready have been read, the reading not counted in; a budget bounds it, and
+// what is left over comes after the sockets that are ready then. A session's cork gathers what is for it alone (acks, directs,
 // snapshots) until its input is dealt with or the turn ends.
 //
 // # Presence

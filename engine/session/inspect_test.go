@@ -2,9 +2,13 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"signalbox/engine/cluster"
 	"signalbox/engine/registry"
 	"signalbox/engine/telemetry"
 	"signalbox/protocol"
@@ -70,4 +74,67 @@ func TestCountsOfLateLoop(t *testing.T) {
 	if got := ask(0); got.Connects != 15 {
 		t.Errorf("with one late %d connects, want 15", got.Connects)
 	}
+}
+
+// brokenBus is one whose other nodes cannot be reached.
+type brokenBus struct{ cluster.Local }
+
+func (brokenBus) Publish(cluster.Publication) error { return cluster.ErrUnavailable }
+
+// TestCountsOfRefused: a message counts when it is acknowledged, not when it
+// comes.
+func TestCountsOfRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 1, testLimits())
+		w, counts := c.open(t, 0, "ann", ""), c.loops[0].counts
+		const publish, send = `{"type":"publish","channel":"c","data":1}`, `{"type":"send","to":"%s","data":1}`
+		textTo(w, send, "nobody")
+		c.bus = brokenBus{}
+		textTo(w, publish)
+		if counts.Directs != 0 || counts.Publishes != 0 {
+			t.Errorf("refused: got %d directs and %d publishes, want none", counts.Directs, counts.Publishes)
+		}
+		c.bus = cluster.Local{}
+		textTo(w, send, "ann")
+		textTo(w, publish)
+		if counts.Directs != 1 || counts.Publishes != 1 {
+			t.Errorf("accepted: got %d directs and %d publishes, want one each", counts.Directs, counts.Publishes)
+		}
+	})
+}
+
+// TestCountsOfSavedPresence: metadata that changes is told to nobody, so no frame
+// is saved of it.
+func TestCountsOfSavedPresence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 1, testLimits())
+		join := func(peer, meta string) {
+			textTo(c.open(t, 0, peer, meta), `{"type":"subscribe","channel":"c"}`)
+			c.pass(time.Second)
+		}
+		join("ann", "")
+		for i := range 10 {
+			join("bob", fmt.Sprintf(`{"n":%d}`, i))
+		}
+		counts := c.loops[0].counts
+		sent, saved := counts.PresenceSent, counts.PresenceSaved
+		join("carol", "")
+		if counts.PresenceSent-sent != 11 || counts.PresenceSaved != saved {
+			t.Errorf("one join told to 11: got %d frames, %d saved, want 11 and none", counts.PresenceSent-sent, counts.PresenceSaved-saved)
+		}
+	})
+}
+
+// TestNewAppHoldsUpNobody: who hears of events is asked for outside the lock that
+// loops take.
+func TestNewAppHoldsUpNobody(t *testing.T) {
+	h := testHub(t, 1, testLimits())
+	h.events = func(string) registry.Events {
+		if !h.mu.TryLock() {
+			t.Fatal("the hub is locked while its events are asked for")
+		}
+		h.mu.Unlock()
+		return nil
+	}
+	h.App("app_new")
 }

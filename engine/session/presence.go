@@ -179,11 +179,11 @@ func (l *Loop) tellOne(s *Session, p *registry.Part, i int, to uint32) {
 	sub := &p.Subs[i]
 	if sub.Flags&(registry.FlagPresence|registry.FlagAwait) == registry.FlagPresence {
 		if p.Deltas != nil {
-			texts := p.Deltas.Frames(p.Name, sub.Since, to)
+			texts, steps := p.Deltas.Frames(p.Name, sub.Since, to)
 			for _, text := range texts {
 				s.putText(text)
 			}
-			s.loop.counts.Presence(len(texts), to-sub.Since)
+			s.loop.counts.Presence(len(texts), steps)
 		}
 		sub.Since = to
 	}

@@ -43,7 +43,6 @@ func (s *Session) publish(r *request) {
 	} else {
 		name = string(r.Channel)
 	}
-	l.counts.Publishes++
 	err := l.hub.bus.Publish(cluster.Publication{
 		App: s.app.ID, Channel: name, From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data,
 	})
@@ -63,6 +62,7 @@ func (s *Session) publish(r *request) {
 		}
 		defer s.giveWay(to)
 	}
+	l.counts.Publishes++
 	s.ack(r.RequestID)
 }
 
@@ -226,7 +226,6 @@ func (s *Session) direct(r *request) {
 		s.refuse(r.RequestID, protocol.OverMessageQuota)
 		return
 	}
-	s.loop.counts.Directs++
 	away, err := h.bus.Send(cluster.Direct{
 		App: s.app.ID, To: string(r.To), From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data,
 	})
@@ -241,6 +240,7 @@ func (s *Session) direct(r *request) {
 	}
 	text := protocol.AppendDirect(nil, s.peer.ID, raw(s.meta), r.Data)
 	h.sendDirect(refs, s.peer.ID, frame.AppendFrame(nil, frame.OpText, text), s.loop, nil)
+	s.loop.counts.Directs++
 	s.ack(r.RequestID)
 	for _, ref := range refs {
 		s.giveWay(1 << ref.Loop())

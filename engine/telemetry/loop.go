@@ -19,7 +19,7 @@ type Loop struct {
 	Deliveries uint64 // of publishes, to subscribers on this loop
 
 	PresenceSent  uint64 // presence frames of deltas
-	PresenceSaved uint64 // changes that shared a frame with another
+	PresenceSaved uint64 // joins and leaves that shared a frame with another
 	SlowConsumers uint64 // sessions closed because their reader fell behind
 
 	Errors   map[protocol.ErrorCode]uint64
@@ -33,7 +33,7 @@ type Loop struct {
 
 	Handshake Histogram // from accept to the answer
 	Flush     Histogram // from a channel's oldest publish to its last write
-	Turn      Histogram // of work between two waits for I/O
+	Turn      Histogram // of a loop's turns, in which it does all but read input
 }
 
 // Close is how a session ended.
@@ -95,13 +95,13 @@ func (l *Loop) Closed(c Close) {
 	l.Closes[c]++
 }
 
-// Presence counts the frames that told of so many changes of a roster.
-func (l *Loop) Presence(frames int, changes uint32) {
+// Presence counts the frames that told of so many joins and leaves.
+func (l *Loop) Presence(frames, changes int) {
 	if frames == 0 {
 		return
 	}
 	l.PresenceSent += uint64(frames)
-	l.PresenceSaved += uint64(max(int(changes)-frames, 0))
+	l.PresenceSaved += uint64(max(changes-frames, 0))
 }
 
 // Refused counts a refused upgrade request. code is the answer's error code, or

@@ -108,7 +108,7 @@ type histogram struct {
 var histograms = []histogram{
 	{describe("handshake_seconds", "Time from accept to the answer of an upgrade request."), func(l *Loop) *Histogram { return &l.Handshake }},
 	{describe("flush_seconds", "Time from the oldest publish of a batch until it is written to all subscribers of its loop."), func(l *Loop) *Histogram { return &l.Flush }},
-	{describe("turn_seconds", "Time an event loop's turn took."), func(l *Loop) *Histogram { return &l.Turn }},
+	{describe("turn_seconds", "Time an event loop's turn took, without reading input."), func(l *Loop) *Histogram { return &l.Turn }},
 }
 
 var (
