@@ -93,8 +93,8 @@ func (c *Config) normalise() error {
 	if c.Limits.MaxMessageSize < 1 || c.Limits.PingInterval <= 0 || c.Limits.HandshakeTimeout <= 0 {
 		return fmt.Errorf("engine: message size, ping interval and handshake timeout must be positive")
 	}
-	if t := c.AdminToken; t != "" && len(t) < minAdminToken {
-		return fmt.Errorf("engine: the admin token must be at least %d characters", minAdminToken)
+	if t := c.AdminToken; t != "" && len(t) < MinAdminToken {
+		return fmt.Errorf("engine: the admin token must be at least %d characters", MinAdminToken)
 	}
 	if c.Limits.PingInterval > maxPingInterval {
 		return fmt.Errorf("engine: the ping interval must be at most %s", maxPingInterval)
@@ -108,9 +108,9 @@ func (c *Config) normalise() error {
 // MinHookSpool is the smallest HookSpool, in bytes: a few of the largest batches.
 const MinHookSpool = 4 << 20
 
-// minAdminToken is the shortest admin token, in bytes: it can be tried out from
+// MinAdminToken is the shortest AdminToken, in bytes: it can be tried out from
 // wherever the address is reached.
-const minAdminToken = 16
+const MinAdminToken = 16
 
 // maxPingInterval keeps times within what a session's clock can tell.
 const maxPingInterval = 7 * 24 * time.Hour

@@ -71,9 +71,10 @@ func (s *Server) keepCertificates(ctx context.Context, wg *sync.WaitGroup) {
 	})
 }
 
-// reloadCertificates reads the certificates again. Bad ones stay as they are.
+// reloadCertificates reads the certificates from files again, if there are any.
+// Bad ones stay as they are.
 func (s *Server) reloadCertificates() {
-	if s.certificates == nil {
+	if len(s.cfg.TLS.Pairs) == 0 {
 		return
 	}
 	s.reloadMu.Lock()

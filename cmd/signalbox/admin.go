@@ -1,6 +1,10 @@
 package main
 
-import "errors"
+import (
+	"fmt"
+
+	"signalbox/engine"
+)
 
 // adminFlags guard the admin address.
 type adminFlags struct {
@@ -8,13 +12,10 @@ type adminFlags struct {
 	AdminToken string   `group:"listen" placeholder:"TOKEN" help:"Token that the admin address asks for, as Bearer token or as password with any user name; required off loopback, at least 16 characters. Better set as a variable than on the command line, where others see it (default: none)."`
 }
 
-// minAdminToken is the shortest admin token, in bytes.
-const minAdminToken = 16
-
 // Validate is called by kong once the flags are parsed.
 func (f *adminFlags) Validate() error {
-	if f.AdminToken != "" && len(f.AdminToken) < minAdminToken {
-		return errors.New("--admin-token must have at least 16 characters")
+	if f.AdminToken != "" && len(f.AdminToken) < engine.MinAdminToken {
+		return fmt.Errorf("--admin-token must have at least %d characters", engine.MinAdminToken)
 	}
 	return nil
 }

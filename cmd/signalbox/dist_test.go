@@ -81,6 +81,41 @@ func TestUnitMayEditKeys(t *testing.T) {
 	}
 }
 
+// TestUnitHasAdminToken runs the command that makes the unit's variables, in
+// another directory: the admin address, which anybody on the host can reach, must
+// get a token that only root can read, and one that is there must stay.
+func TestUnitHasAdminToken(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("dist/signalbox.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.TrimPrefix(unitSettings(t)["EnvironmentFile"], "-")
+	line := regexp.MustCompile(`(?m)^# +(.*SIGNALBOX_ADMIN_TOKEN=.*)$`).FindSubmatch(text)
+	if line == nil || !strings.Contains(string(line[1]), name) {
+		t.Fatalf("got %q, want a command that puts a token into %s", line, name)
+	}
+	path := filepath.Join(t.TempDir(), "environment")
+	command := strings.ReplaceAll(string(line[1]), name, path)
+	var tokens []string
+	for range 2 {
+		if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", command, err, out)
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens = append(tokens, strings.TrimPrefix(strings.TrimSpace(string(got)), "SIGNALBOX_ADMIN_TOKEN="))
+	}
+	if len(tokens[0]) < 2*engine.MinAdminToken || tokens[0] != tokens[1] {
+		t.Errorf("tokens: got %q, want a long one, the same after the second run", tokens)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("got %v, %v, want mode 0600", info.Mode(), err)
+	}
+}
+
 // TestUnitIsToldOfReadiness plays the service manager.
 func TestUnitIsToldOfReadiness(t *testing.T) {
 	t.Parallel()

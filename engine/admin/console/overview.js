@@ -17,10 +17,10 @@ const CHARTS = [
   ['Fan-out a second', [{ name: 'deliveries', key: 'deliveries', kind: 2, area: true }, { name: 'writes', key: 'writes', kind: 3 },
     { name: 'publishes', key: 'publishes', kind: 1 }], { format: compact, floor: 4, whole: true }],
   ['Latency, publish to written', [{ name: 'p50', key: 'flushP50', kind: 1 }, { name: 'p99', key: 'flushP99', kind: 2 },
-    { name: 'loop turn p99', key: 'turnP99', kind: 3 }], { format: seconds, floor: 0.000_1 }],
+    { name: 'loop turn p99, reading aside', key: 'turnP99', kind: 3 }], { format: seconds, floor: 0.000_1 }],
   ['Coming and going a second', [{ name: 'connects', key: 'connects', kind: 1, area: true }, { name: 'closes', key: 'closes', kind: 2 }],
     { format: compact, floor: 4, whole: true }],
-  ['Event loops at work', [{ name: 'mean', key: 'busy', kind: 3, area: true }], { format: percent, floor: 0.04 }],
+  ['Event loops at work, reading aside', [{ name: 'mean', key: 'busy', kind: 3, area: true }], { format: percent, floor: 0.04 }],
 ];
 
 function tile(label, link) {
