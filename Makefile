@@ -26,7 +26,7 @@ BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo fals
 define install-command
 if ! command -v $(1) >/dev/null; then
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-		echo "The SDK and browser tests need $(1): install it first (on Debian, as root: apt-get install $(2))." >&2
+		echo "The tests need $(1): install it first (on Debian, as root: apt-get install $(2))." >&2
 		exit 1
 	fi
 	export DEBIAN_FRONTEND=noninteractive
@@ -71,7 +71,7 @@ run: build ## build and start a server to try: no files, prints what to paste (A
 test: gotest e2e ## run every test: Go, the official SDK in Node, WebRTC in Chromium
 
 .PHONY: gotest
-gotest: ## run the Go tests
+gotest: nginx ## run the Go tests
 	$(GO) test -shuffle=on ./...
 	for module in $(MODULES); do (cd $$module && $(GO) test -shuffle=on ./...); done
 
@@ -84,7 +84,7 @@ e2e: build browser $(NODEMODULES) ## run the SDK and browser tests against the b
 
 # -exec, not the environment of go test: that would hold the compiler to as few cores.
 .PHONY: race
-race: ## run the Go tests under the race detector, on one core and on four
+race: nginx ## run the Go tests under the race detector, on one core and on four
 	@for cores in 1 4; do
 		echo "GOMAXPROCS=$$cores"
 		$(GO) test -race -shuffle=on -count=1 -exec "env GOMAXPROCS=$$cores" ./...
@@ -153,7 +153,7 @@ bench-smoke: build ## run each benchmark once and each scenario small, and see t
 	bin/bench report --complete "$$results"/*.json --out "$$results/report.html"
 
 .PHONY: install
-install: browser $(NODEMODULES) ## fetch what the tests need: modules, npm packages, a browser
+install: browser nginx $(NODEMODULES) ## fetch what the tests need: modules, npm packages, a browser
 	$(GO) mod download
 	$(GO) mod download -modfile=.ci/tools.mod
 	for module in $(MODULES); do (cd $$module && $(GO) mod download); done
@@ -179,6 +179,10 @@ $(NODEMODULES): $(SDKTEST)/package.json $(SDKTEST)/package-lock.json
 	echo "npm ci"
 	npm ci
 	touch node_modules/.package-lock.json
+
+.PHONY: nginx
+nginx:
+	@$(call install-command,nginx,nginx libnginx-mod-stream)
 
 .PHONY: browser
 browser:

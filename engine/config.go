@@ -19,6 +19,9 @@ type Limits = session.Limits
 // IOURing says whether fan-outs are sent by io_uring.
 type IOURing = reactor.IOURing
 
+// Proxies are the peers that are believed about whose connection it is.
+type Proxies = reactor.Proxies
+
 // Refuse says how a credential is refused that cannot even be read.
 type Refuse string
 
@@ -32,7 +35,7 @@ const (
 
 // Config is what a Server is made of; begin with DefaultConfig.
 type Config struct {
-	Listen      string   // host:port of the public address
+	Listen      string   // host:port of the public address, or unix: and a path
 	APIListen   string   // host:port for REST alone; empty: none
 	AdminListen string   // host:port for health checks, metrics and the console; empty: none
 	AdminHosts  []string // host names that the admin address answers to, beside loopback
@@ -44,14 +47,15 @@ type Config struct {
 	Apps     *auth.Set // used when AppsFile is empty
 	DataDir  string    // usage, and events for webhooks; empty: memory only
 
-	Loops        int // event loops; 0: one a core
-	DrainTimeout time.Duration
-	Limits       Limits
-	IOURing      IOURing
-	Refuse       Refuse
-	Predecessor  *handover.Predecessor // the process whose place this one takes; nil: none
-	HookSpool    int64                 // bytes of events that may wait for webhooks
-	Logger       *slog.Logger          // nil: slog.Default
+	Loops          int // event loops; 0: one a core
+	DrainTimeout   time.Duration
+	Limits         Limits
+	IOURing        IOURing
+	Refuse         Refuse
+	TrustedProxies Proxies               // who is believed about clients' addresses
+	Predecessor    *handover.Predecessor // the process whose place this one takes; nil: none
+	HookSpool      int64                 // bytes of events that may wait for webhooks
+	Logger         *slog.Logger          // nil: slog.Default
 
 	Version, Commit string // of the build, to be shown and told to webhooks
 }

@@ -46,7 +46,7 @@ func (g *gate) Admit(loop int, c *reactor.Conn, r *reactor.Request, response []b
 	if g.draining.Load() {
 		return nil, errDraining
 	}
-	if g.rate != nil && !g.rate.Allow(r.Addr, now) {
+	if g.rate != nil && r.Addr.IsValid() && !g.rate.Allow(r.Addr, now) {
 		return nil, errConnectRate
 	}
 	id, err := g.identify(r, now)

@@ -40,6 +40,7 @@ type Server struct {
 	watch        *watcher
 	certificates *secure.Certificates // nil: plain
 	tlsWatch     *watcher             // of their files
+	unixLn       *net.UnixListener    // nil if the public address is TCP's
 	apiLn        net.Listener
 	adminLn      net.Listener
 	admin        *http.Server // nil without an admin address
@@ -137,6 +138,9 @@ func (s *Server) openAddresses(counts []*telemetry.Loop) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.openUnix(); err != nil {
+		return err
+	}
 	addr, behind := s.cfg.Listen, 0
 	if p := s.cfg.Predecessor; p != nil {
 		addr, behind = p.Addr, p.Sockets
@@ -144,6 +148,8 @@ func (s *Server) openAddresses(counts []*telemetry.Loop) (err error) {
 	s.reactor, err = reactor.New(reactor.Config{
 		Listen:           addr,
 		Behind:           behind,
+		Unix:             s.unixLn,
+		Proxies:          s.cfg.TrustedProxies,
 		TLS:              tlsConfig,
 		Loops:            s.cfg.Loops,
 		HandshakeTimeout: s.cfg.Limits.HandshakeTimeout,
@@ -267,6 +273,9 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-s.supersededC:
 		s.leave()
 	}
+	if s.unixLn != nil {
+		_ = s.unixLn.Close() // a second time, after leave
+	}
 	s.reactor.Stop()
 	err := <-endedC
 	s.awaitTakeOver()
@@ -276,6 +285,9 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) started() {
 	if !s.takeConnects() {
 		return
+	}
+	if s.unixLn != nil {
+		s.unixLn.SetUnlinkOnClose(true) // the path is this process's now
 	}
 	s.serving.Store(true)
 	close(s.readyC)
@@ -366,6 +378,9 @@ func (s *Server) release() {
 		if ln != nil {
 			_ = ln.Close() // a second time, often
 		}
+	}
+	if s.unixLn != nil {
+		_ = s.unixLn.Close() // a second time, often
 	}
 	if s.reactor != nil {
 		s.reactor.Release()

@@ -66,6 +66,9 @@ const stragglerTime = 1500 * time.Millisecond
 // kernel had already given the connection to this process, is let in and sent
 // on to the successor.
 func (s *Server) leave() {
+	if s.unixLn != nil {
+		s.unixLn.SetUnlinkOnClose(false)
+	}
 	for _, ln := range s.listeners {
 		_ = ln.Close() // the successor has the socket
 	}

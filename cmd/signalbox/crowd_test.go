@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -89,15 +90,22 @@ func (c *crowd) connect(i int) (net.Conn, error) {
 		return nil, err
 	}
 	c.connects.Add(1)
-	if buffered != nil {
-		rest, _ := buffered.Peek(buffered.Buffered())
-		conn = &prefixed{conn, bytes.NewReader(bytes.Clone(rest))}
-	}
+	conn = withBuffered(conn, buffered)
 	if text, err := wsutil.ReadServerText(conn); err != nil || !bytes.HasPrefix(text, []byte(`{"type":"welcome"`)) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("no welcome: %q, %w", text, err)
 	}
 	return conn, nil
+}
+
+// withBuffered returns the connection with what the handshake has read ahead, nil if
+// that is nothing.
+func withBuffered(conn net.Conn, buffered *bufio.Reader) net.Conn {
+	if buffered == nil {
+		return conn
+	}
+	rest, _ := buffered.Peek(buffered.Buffered()) // that much is there
+	return &prefixed{conn, bytes.NewReader(bytes.Clone(rest))}
 }
 
 // prefixed is a connection of which something has been read ahead.

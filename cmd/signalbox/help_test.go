@@ -12,7 +12,7 @@ import (
 // serveFlags are the flags of serve, each with its environment variable.
 var serveFlags = []string{
 	"dev", "listen", "api-listen", "admin-listen", "admin-host", "admin-token", "tls-cert", "tls-key", "acme-domain", "acme-directory", "acme-email",
-	"apps", "data-dir", "loops", "drain-timeout", "refuse", "io-uring",
+	"apps", "data-dir", "loops", "drain-timeout", "refuse", "io-uring", "trusted-proxies",
 	"max-message-size", "max-subscriptions", "message-rate", "message-burst", "connect-rate", "ping-interval",
 	"handshake-timeout", "max-backlog", "max-backlog-total", "presence-window", "snapshot-delay", "hook-spool", "gogc", "memory-limit", "log-format", "log-level",
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"signalbox/engine"
@@ -29,7 +30,7 @@ const (
 type serveCmd struct {
 	Dev bool `help:"Try it: no files, an app with fresh keys, all data in memory; prints what to paste."`
 
-	Listen      string `group:"listen" placeholder:"ADDR" help:"Public address, for WebSocket and REST (default: :8080; with --dev 127.0.0.1:8080)."`
+	Listen      string `group:"listen" placeholder:"ADDR" help:"Public address, for WebSocket and REST: host:port, or unix:/path (default: :8080; with --dev 127.0.0.1:8080)."`
 	APIListen   string `name:"api-listen" group:"listen" placeholder:"ADDR" help:"Second address for REST alone (default: none)."`
 	AdminListen string `group:"listen" placeholder:"ADDR" help:"Address for the console, /metrics, /healthz, /readyz and /debug/pprof/; keep it private (default: none; with --dev any free port of 127.0.0.1)."`
 
@@ -42,6 +43,7 @@ type serveCmd struct {
 
 	tlsFlags `embed:""`
 
+	proxyFlags `embed:""`
 	limitFlags `embed:""`
 
 	presenceFlags `embed:""`
@@ -64,6 +66,12 @@ func (c *serveCmd) Validate() error {
 		return errors.New("--dev is for this machine, where ws: will do: leave out TLS")
 	}
 	if err := c.tlsFlags.Validate(); err != nil {
+		return err
+	}
+	if c.Dev && strings.HasPrefix(c.Listen, "unix:") {
+		return errors.New("--dev prints URLs, and a unix socket has none: leave out --listen")
+	}
+	if err := c.proxyFlags.Validate(); err != nil {
 		return err
 	}
 	if err := c.limitFlags.Validate(); err != nil {
@@ -136,6 +144,7 @@ func (c *serveCmd) Run(std *stdio) error {
 func (c *serveCmd) config(logger *slog.Logger) engine.Config {
 	config := engine.DefaultConfig()
 	config.Listen = c.Listen
+	config.TrustedProxies = c.proxies
 	config.APIListen = c.APIListen
 	config.AdminListen = c.AdminListen
 	config.AdminHosts, config.AdminToken = c.AdminHost, c.AdminToken

@@ -3,6 +3,7 @@ package reactor
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"sync/atomic"
 
 	"signalbox/engine/secure"
@@ -33,22 +34,29 @@ func (r *Reactor) noteFull() {
 
 // lentConn is a connection that is counted while net/http has it.
 type lentConn struct {
-	net.Conn // what is spoken over: tcp, or TLS over it
-	tcp      *net.TCPConn
+	net.Conn // what is spoken over: socket, or TLS over it
+	socket   socket
 	tls      *secure.Conn // nil: plain
+	client   netip.Addr   // as a proxy has told; else the zero Addr
 	reactor  *Reactor
 	mine     *atomic.Int64 // its listener's count, nil if a loop has accepted it
 	given    atomic.Bool
 }
 
+// socket is a TCP or a unix connection.
+type socket interface {
+	net.Conn
+	CloseWrite() error
+}
+
 // lend counts c until it is closed or enrolled.
-func (r *Reactor) lend(c *net.TCPConn) *lentConn {
+func (r *Reactor) lend(c socket) *lentConn {
 	r.lent.Add(1)
-	return &lentConn{Conn: c, tcp: c, reactor: r}
+	return &lentConn{Conn: c, socket: c, reactor: r}
 }
 
 // over has the connection speak TLS. It is not in use yet.
-func (c *lentConn) over(tls *secure.Conn) { c.Conn, c.tls = tls.Over(c.tcp), tls }
+func (c *lentConn) over(tls *secure.Conn) { c.Conn, c.tls = tls.Over(c.socket), tls }
 
 // CloseWrite ends the server's side.
 func (c *lentConn) CloseWrite() error {
@@ -72,7 +80,7 @@ func (c *lentConn) Close() error {
 	return c.Conn.Close()
 }
 
-// Share has the connections of a TCP listener count against the capacity. When
+// Share has the connections of a TCP or unix listener count against the capacity. When
 // the server is full, those beyond reserve, which is at most a handful, are
 // closed at once.
 func (r *Reactor) Share(ln net.Listener, reserve int64) net.Listener {
@@ -93,11 +101,11 @@ func (l *sharedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		tc, ok := nc.(*net.TCPConn)
+		sc, ok := nc.(socket)
 		if !ok {
-			return nil, errors.Join(errors.New("reactor: no TCP connection"), nc.Close())
+			return nil, errors.Join(errors.New("reactor: neither TCP nor unix"), nc.Close())
 		}
-		c := l.reactor.lend(tc)
+		c := l.reactor.lend(sc)
 		c.mine = &l.mine
 		if l.mine.Add(1) <= l.reserve || l.reactor.excess() <= 0 {
 			return c, nil

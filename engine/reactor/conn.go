@@ -12,7 +12,8 @@ import (
 type state uint8
 
 const (
-	stateHello  state = iota // its ClientHello is awaited
+	stateProxy  state = iota // its peer is a proxy, whose PROXY header may come
+	stateHello               // its ClientHello is awaited
 	stateShake               // its TLS handshake runs
 	stateHead                // its request head is awaited
 	stateOpen                // upgraded; recv gets its input
@@ -50,20 +51,29 @@ func (m micros) since(now time.Time) time.Duration {
 
 // open begins a connection, unless the server is full.
 func (l *loop) open(gc gnet.Conn) gnet.Action {
+	e, _ := gc.Context().(*enrolled)
+	if e == nil && l.cfg.Unix != nil {
+		return gnet.Close // nobody comes this way
+	}
 	now := time.Now()
 	c := &Conn{gc: gc, loop: l, opened: microsOf(now), state: stateHead}
-	e, _ := gc.Context().(*enrolled)
 	switch {
 	case e != nil && e.tls != nil:
 		c.tls = &transport{conn: e.tls}
-	case e == nil && l.handshakes != nil:
+	case (e == nil || e.fresh) && l.handshakes != nil:
 		c.tls, c.state = &transport{}, stateHello
+	}
+	switch {
+	case e != nil && e.client.IsValid():
+		c.setAddr(e.client)
+	case (e == nil || e.fresh) && l.cfg.Proxies.trust(c.Addr()):
+		c.state = stateProxy
 	}
 	gc.SetContext(c)
 	l.conns.Add(1)
 	if excess := l.excess(); excess > 0 {
 		l.noteFull()
-		if c.state == stateHello || excess > refusing {
+		if c.tls != nil && c.tls.conn == nil || excess > refusing { // nothing can be said before the handshake
 			return gnet.Close
 		}
 		c.refuse(unavailable)
@@ -71,7 +81,7 @@ func (l *loop) open(gc gnet.Conn) gnet.Action {
 	}
 	l.heads = append(l.heads, deadline{c, now.Add(l.cfg.HandshakeTimeout)})
 	switch {
-	case e == nil:
+	case e == nil || e.fresh:
 		return gnet.None
 	case c.tls != nil:
 		return c.comeBack(e.read)
@@ -82,14 +92,20 @@ func (l *loop) open(gc gnet.Conn) gnet.Action {
 // traffic takes what gnet has read.
 func (c *Conn) traffic() gnet.Action {
 	buf, _ := c.gc.Peek(-1)
-	var action gnet.Action
-	if c.tls != nil {
-		action = c.records(buf)
-	} else {
-		action = c.feed(buf)
-	}
+	action := c.input(buf)
 	_, _ = c.gc.Discard(-1)
 	return action
+}
+
+// input takes what has come on the socket.
+func (c *Conn) input(buf []byte) gnet.Action {
+	switch {
+	case c.state == stateProxy:
+		return c.readProxy(buf)
+	case c.tls != nil:
+		return c.records(buf)
+	}
+	return c.feed(buf)
 }
 
 // feed takes input and keeps what is not dealt with.
@@ -285,4 +301,5 @@ func (c *Conn) closed() {
 	if recv != nil {
 		recv.Closed(unread)
 	}
+	c.forgetAddr()
 }

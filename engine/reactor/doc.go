@@ -19,6 +19,12 @@
 // Batch gathers what several connections are sent; Submit hands it to the kernel
 // in one system call, by io_uring(7), where that is to be had.
 //
+// # Proxies
+//
+// A connection whose peer is one of Config.Proxies may begin with a PROXY header,
+// before TLS, and its upgrade request may have been forwarded (X-Forwarded-For);
+// what they say is the client's address. For anybody else neither means a thing.
+//
 // # Two processes
 //
 // A process that takes another's place listens on the same address beside it

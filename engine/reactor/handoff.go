@@ -3,6 +3,7 @@ package reactor
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 
@@ -24,6 +25,8 @@ func (c *Conn) handOff(read []byte) gnet.Action {
 	}
 	c.state = stateClosed
 	lent := c.loop.lend(nc)
+	lent.client = c.loop.clients[c]
+	c.forgetAddr()
 	if c.tls != nil {
 		lent.over(c.tls.conn)
 		c.tls = nil
@@ -34,7 +37,7 @@ func (c *Conn) handOff(read []byte) gnet.Action {
 }
 
 // duplicate returns the connection on another descriptor.
-func (c *Conn) duplicate() (*net.TCPConn, error) {
+func (c *Conn) duplicate() (socket, error) {
 	fd, err := c.gc.Dup()
 	if err != nil {
 		return nil, err
@@ -45,8 +48,13 @@ func (c *Conn) duplicate() (*net.TCPConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tc, ok := nc.(*net.TCPConn); ok && tc.RemoteAddr() != nil {
-		return tc, nil
+	switch nc := nc.(type) {
+	case *net.TCPConn:
+		if nc.RemoteAddr() != nil {
+			return nc, nil
+		}
+	case *net.UnixConn:
+		return nc, nil
 	}
 	return nil, errors.Join(errors.New("reactor: the client is gone"), nc.Close())
 }
@@ -63,27 +71,34 @@ func (r *Reactor) Enroll(nc net.Conn, read []byte) error {
 	if !ok {
 		return errors.Join(errors.New("reactor: a foreign connection"), nc.Close())
 	}
+	return r.enroll(lent, &enrolled{read: read, tls: lent.tls, client: lent.client})
+}
+
+// enroll has one of the loops open c.
+func (r *Reactor) enroll(c *lentConn, e *enrolled) error {
 	select {
 	case <-r.bootedC:
 	case <-r.endedC:
-		return errors.Join(errEnded, lent.Close())
+		return errors.Join(errEnded, c.Close())
 	}
 	r.enrollC <- struct{}{}
 	defer func() { <-r.enrollC }()
 	r.enrollMu.RLock()
 	defer r.enrollMu.RUnlock()
 	if r.stopping.Load() {
-		return errors.Join(errStopping, lent.Close())
+		return errors.Join(errStopping, c.Close())
 	}
-	lent.giveBack()
-	if lent.tls != nil {
-		lent.tls.Back()
+	c.giveBack()
+	if c.tls != nil {
+		c.tls.Back()
 	}
-	return r.register(lent.tcp, &enrolled{read, lent.tls})
+	return r.register(c.socket, e)
 }
 
-// enrolled is a connection that the sidecar gives back.
+// enrolled is a connection that a loop did not accept itself.
 type enrolled struct {
-	read []byte
-	tls  *secure.Conn // nil: plain
+	fresh  bool // nothing has been read; else the sidecar gives it back
+	read   []byte
+	tls    *secure.Conn // nil: plain
+	client netip.Addr   // as a proxy has told; else the zero Addr
 }

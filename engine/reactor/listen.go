@@ -14,9 +14,17 @@ import (
 // would not be noticed: the holder binds it alone first, and only then lets
 // others share.
 type holder struct {
-	addr *net.TCPAddr
+	addr net.Addr
 	once sync.Once
 	fd   int
+}
+
+// holdOf keeps the address that cfg names.
+func holdOf(cfg *Config) (*holder, error) {
+	if cfg.Unix != nil {
+		return &holder{addr: cfg.Unix.Addr(), fd: -1}, nil
+	}
+	return reserve(cfg.Listen, cfg.Behind > 0)
 }
 
 // reserve binds the address, any free port if it names port 0. A shared address

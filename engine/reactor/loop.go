@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,12 +29,13 @@ type loop struct {
 	bell atomic.Pointer[doorbell]
 
 	// Loop-owned. Both queues are in the order of their deadlines.
-	heads     []deadline // connections that have not sent their request head
-	lingering []deadline // connections that are to end
-	lingers   int64      // bytes queued on those, as of their Finish or the last sweep
-	broken    []*Conn    // a write failed; to be closed
-	opened    []byte     // memory for application data out of records
-	sealed    []byte     // memory for records, borrowed until the next seal
+	heads     []deadline           // connections that have not sent their request head
+	lingering []deadline           // connections that are to end
+	lingers   int64                // bytes queued on those, as of their Finish or the last sweep
+	clients   map[*Conn]netip.Addr // addresses that proxies have told
+	broken    []*Conn              // a write failed; to be closed
+	opened    []byte               // memory for application data out of records
+	sealed    []byte               // memory for records, borrowed until the next seal
 
 	// Guarded by newsMu.
 	newsMu sync.Mutex
@@ -49,7 +51,7 @@ type deadline struct {
 }
 
 func newLoop(r *Reactor, index int) *loop {
-	l := &loop{Reactor: r, index: index, handshaker: newHandshaker(), counts: telemetry.NewLoop()}
+	l := &loop{Reactor: r, index: index, clients: map[*Conn]netip.Addr{}, handshaker: newHandshaker(), counts: telemetry.NewLoop()}
 	if r.cfg.Counts != nil {
 		l.counts = r.cfg.Counts[index]
 	}

@@ -90,14 +90,14 @@ func TestStop(t *testing.T) {
 	t.Run("never run", func(t *testing.T) {
 		w := prepare(t, Config{})
 		w.Release()
-		expectFree(t, w.Addr())
+		expectFree(t, w.Addr().(*net.TCPAddr))
 	})
 	t.Run("at once", func(t *testing.T) {
 		for range 20 {
 			w := prepare(t, Config{Loops: 2})
 			w.start(nil)
 			w.stop()
-			expectFree(t, w.Addr())
+			expectFree(t, w.Addr().(*net.TCPAddr))
 		}
 	})
 	t.Run("by the started hook", func(t *testing.T) {
@@ -194,10 +194,10 @@ func TestListen(t *testing.T) {
 				return
 			}
 			w := run(t, Config{Listen: test.listen})
-			if w.Addr().Port == 0 {
+			if w.Addr().(*net.TCPAddr).Port == 0 {
 				t.Fatalf("got address %v", w.Addr())
 			}
-			c, _ := w.openAt(w.Addr().Port)
+			c, _ := w.openAt(w.Addr().(*net.TCPAddr).Port)
 			c.send("hello")
 			c.expect("hello")
 		})

@@ -66,14 +66,16 @@ const (
 
 // Config is what a Reactor is made of.
 type Config struct {
-	Listen           string // host:port
-	Behind           int    // listening sockets of the process whose place on Listen this one takes; 0: none
+	Listen           string            // host:port, if Unix is nil
+	Unix             *net.UnixListener // whoever made it closes it, before Stop
+	Behind           int               // listening sockets of the process whose place on Listen this one takes; 0: none
 	Loops            int
 	AnyPath          bool // upgrade on any path, not only /v1
 	HandshakeTimeout time.Duration
 	TLS              *tls.Config // nil: plain
-	MaxUnread        int         // bytes of input kept for a Receiver that is not ready
-	MaxLinger        int64       // bytes queued on ending connections before further ones are cut off; 0: no limit
+	Proxies          Proxies
+	MaxUnread        int   // bytes of input kept for a Receiver that is not ready
+	MaxLinger        int64 // bytes queued on ending connections before further ones are cut off; 0: no limit
 	IOURing          IOURing
 	Gate             Gate
 	// Sidecar takes connections whose first request is no upgrade, with the
@@ -87,7 +89,7 @@ type Config struct {
 type Reactor struct {
 	// Immutable after New.
 	cfg   Config
-	addr  *net.TCPAddr
+	addr  net.Addr
 	loops []*loop
 
 	handshakes *secure.Handshakes // nil: plain
@@ -117,7 +119,7 @@ type Reactor struct {
 
 // New reserves the address. The loops do not run before Run.
 func New(cfg Config) (*Reactor, error) {
-	hold, err := reserve(cfg.Listen, cfg.Behind > 0)
+	hold, err := holdOf(&cfg)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", cfg.Listen, err)
 	}
@@ -143,7 +145,7 @@ func New(cfg Config) (*Reactor, error) {
 }
 
 // Addr returns the address listened on.
-func (r *Reactor) Addr() *net.TCPAddr { return r.addr }
+func (r *Reactor) Addr() net.Addr { return r.addr }
 
 // Capacity returns how many connections the descriptor limit allows.
 func (r *Reactor) Capacity() int { return int(r.capacity) }
@@ -162,7 +164,7 @@ func (r *Reactor) Run(loops []Loop, started func()) error {
 		r.loops[i].upper = l
 	}
 	r.started = started
-	err := gnet.Run(&events{Reactor: r}, "tcp://"+r.addr.String(),
+	err := gnet.Run(&events{Reactor: r}, r.target(),
 		gnet.WithNumEventLoop(r.cfg.Loops),
 		gnet.WithReusePort(true),
 		gnet.WithReuseAddr(true),
@@ -282,6 +284,7 @@ func (r *Reactor) afterBoot() {
 		return
 	}
 	close(r.bootedC)
+	r.acceptUnix()
 	if r.started != nil {
 		r.started()
 	}

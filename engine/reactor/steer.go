@@ -64,6 +64,9 @@ func (r *Reactor) steer(first, count int) error {
 
 // withListener calls f with a listening socket of this process, which runs.
 func (r *Reactor) withListener(f func(fd int) error) error {
+	if r.cfg.Unix != nil {
+		return nil // both processes have the same socket
+	}
 	r.enrollMu.RLock() // gnet closes the listeners without a lock of its own
 	defer r.enrollMu.RUnlock()
 	if r.stopping.Load() {

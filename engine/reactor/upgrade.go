@@ -95,6 +95,11 @@ func (c *Conn) upgrade(head []byte, o *outline) {
 		c.refuse(refusal)
 		return
 	}
+	if peer := c.Addr(); len(h.forwarded) > 0 {
+		if client := c.loop.cfg.Proxies.behind(peer, bytes.TrimSuffix(h.forwarded, []byte(","))); client != peer {
+			c.setAddr(client)
+		}
+	}
 	h.request.Addr = c.Addr()
 	c.state = stateOpen
 	recv, refusal := c.loop.cfg.Gate.Admit(c.loop.index, c, &h.request, h.answer)
@@ -118,7 +123,9 @@ type handshaker struct {
 	request  Request
 	head     []byte // what the upgrader has not read yet
 	target   []byte // the memory of the request's
-	answer   []byte
+	// forwarded is every X-Forwarded-For, each with a comma behind it
+	forwarded []byte
+	answer    []byte
 }
 
 // answerRoom is the room for an answer and what a Gate sends with it, in bytes.
@@ -132,8 +139,11 @@ func newHandshaker() *handshaker {
 		return nil
 	}
 	h.upgrader.OnHeader = func(key, value []byte) error {
-		if string(key) == "Origin" {
+		switch string(key) {
+		case "Origin":
 			h.request.Origin = string(value)
+		case "X-Forwarded-For":
+			h.forwarded = append(append(h.forwarded, value...), ',')
 		}
 		return nil
 	}
@@ -143,7 +153,7 @@ func newHandshaker() *handshaker {
 // shake checks an upgrade request, of which o is the outline. It leaves the
 // request and the answer that accepts it, or returns what to refuse it with.
 func (h *handshaker) shake(head []byte, o *outline) *HTTPError {
-	h.head, h.answer = head, h.answer[:0]
+	h.head, h.answer, h.forwarded = head, h.answer[:0], h.forwarded[:0]
 	_, err := h.upgrader.Upgrade((*exchange)(h))
 	if err == nil && !(o.wellFormed() && o.unambiguous()) {
 		err = ws.ErrMalformedRequest
@@ -205,10 +215,18 @@ func (c *Conn) refuse(e *HTTPError) {
 	c.Finish()
 }
 
-// Addr returns the client's address.
+// Addr returns the client's address, the zero Addr if it is not known.
 func (c *Conn) Addr() netip.Addr {
+	if addr, ok := c.loop.clients[c]; ok {
+		return addr
+	}
 	if a, ok := c.gc.RemoteAddr().(*net.TCPAddr); ok {
 		return a.AddrPort().Addr().Unmap()
 	}
 	return netip.Addr{}
 }
+
+// setAddr notes the client's address, as a proxy has told it.
+func (c *Conn) setAddr(addr netip.Addr) { c.loop.clients[c] = addr }
+
+func (c *Conn) forgetAddr() { delete(c.loop.clients, c) }
