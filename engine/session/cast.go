@@ -115,7 +115,7 @@ func (s *Session) nextCast() *cast {
 	l := s.loop
 	for n := s.behindCasts(); n > 0; n-- {
 		c := l.casts.list[len(l.casts.list)-n]
-		if s.ref() != c.except && s.matches(c.channel) && !s.byName(c.channel) {
+		if s.app == c.app && s.ref() != c.except && s.matches(c.channel) && !s.byName(c.channel) {
 			return c
 		}
 		s.heard = l.lastCast - uint32(n-1)

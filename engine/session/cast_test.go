@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"signalbox/engine/auth"
 )
 
 // heardOf returns what came since the last call, each frame by a word: a message
@@ -193,6 +195,40 @@ func TestCastFromOutside(t *testing.T) {
 		c.pass(10 * time.Millisecond)
 		if got := <-gotC; got != want {
 			t.Errorf("got %d sockets, want %d", got, want)
+		}
+	})
+}
+
+// TestCastStaysInItsApp: a session that is caught up while a cast is under way
+// hears nothing of another app's.
+func TestCastStaysInItsApp(t *testing.T) {
+	const otherKey = "sk_id_00000000000000000000000000000002"
+	keys, err := auth.Parse("apps.yaml", []byte(testApps+`
+  - id: app_two
+    keys:
+      - {id: `+otherKey+`, secret: sk_secret_000000000000000000000000000000000000000000000002, channelPatterns: ["**"], actions: [subscribe]}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 1, testLimits())
+		c.SetKeys(keys)
+		from, sub := c.open(t, 0, "ann", ""), c.open(t, 0, "bob", "")
+		other := new(wire)
+		other.session = c.loops[0].Open(other, identifyBy(t, keys, otherKey, "eve", "", []string{"subscribe"}, 86400), nil)
+		for _, w := range []*wire{sub, other} {
+			textTo(w, `{"type":"subscribe","channel":"*"}`)
+			w.take()
+		}
+		textTo(from, `{"type":"publish","channel":"c","data":1}`)
+		textTo(other, `{"type":"ping"}`)
+		c.turns()
+		if got := other.heardOf(); got != "pong" {
+			t.Errorf("the other app: got %q, want pong alone", got)
+		}
+		if got := sub.heardOf(); got != "1" {
+			t.Errorf("the subscriber: got %q, want 1", got)
 		}
 	})
 }

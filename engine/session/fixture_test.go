@@ -38,11 +38,17 @@ func testKeys(t testing.TB) *auth.Set {
 // seconds.
 func identify(t testing.TB, keys *auth.Set, peer, meta string, permissions []string, life int64) *auth.Identity {
 	t.Helper()
+	return identifyBy(t, keys, testKeyID, peer, meta, permissions, life)
+}
+
+// identifyBy is identify with a token of that key.
+func identifyBy(t testing.TB, keys *auth.Set, key, peer, meta string, permissions []string, life int64) *auth.Identity {
+	t.Helper()
 	claims := auth.Claims{PeerID: peer, Permissions: permissions, ExpiresIn: life}
 	if meta != "" {
 		claims.PeerMetadata = []byte(meta)
 	}
-	token, _, err := keys.Key(testKeyID).Sign(claims, time.Now())
+	token, _, err := keys.Key(key).Sign(claims, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
