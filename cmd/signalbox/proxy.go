@@ -9,7 +9,7 @@ import (
 
 // proxyFlags say which proxies are believed.
 type proxyFlags struct {
-	TrustedProxies []string `group:"listen" placeholder:"CIDR,…" help:"Proxies that are believed about the client's address, by X-Forwarded-For or the PROXY protocol: addresses, networks, or unix for those that come by a unix socket (default: none)."`
+	TrustedProxies []string `group:"listen" placeholder:"CIDR" help:"Proxies that are believed about the client's address, by X-Forwarded-For or the PROXY protocol: addresses, networks, or unix for those that come by a unix socket (default: none)."`
 
 	proxies engine.Proxies // as Validate has read them
 }

@@ -37,7 +37,7 @@ type serveCmd struct {
 	adminFlags `embed:""`
 
 	Apps    string `group:"data" placeholder:"FILE" help:"File with apps and keys; read again when it changes and on SIGHUP (default: apps.yaml)."`
-	DataDir string `group:"data" placeholder:"DIR" help:"Directory for usage counts and events that wait for webhooks; one server each (default: data)."`
+	DataDir string `group:"data" placeholder:"DIR" help:"Directory for usage counts, certificates from ACME and events that wait for webhooks; one server each (default: data)."`
 
 	HookSpool int64 `group:"data" placeholder:"BYTES" default:"${hookSpool}" help:"Bytes of events that may wait for webhooks; beyond, the oldest are dropped (default: ${default})."`
 
@@ -47,8 +47,8 @@ type serveCmd struct {
 	limitFlags `embed:""`
 
 	presenceFlags `embed:""`
-	Loops         int           `group:"tuning" placeholder:"N" help:"Event loops; 0: one a core."`
-	DrainTimeout  time.Duration `group:"tuning" placeholder:"D" default:"${drainTimeout}" help:"Time over which connections are closed on SIGTERM (default: ${default})."`
+	Loops         int           `group:"tuning" placeholder:"N" help:"Event loops; 0: one a core (default: 0)."`
+	DrainTimeout  time.Duration `group:"tuning" placeholder:"D" default:"${drainTimeout}" help:"Time over which connections are closed on SIGTERM, or once a successor serves (default: ${default})."`
 	IOURing       string        `name:"io-uring" group:"tuning" placeholder:"HOW" enum:"auto,on,off" default:"auto" help:"Send fan-outs by io_uring, which saves system calls: auto, where the kernel lets us, on, or off (default: ${default})."`
 	Refuse        string        `group:"tuning" placeholder:"HOW" enum:"http,close" default:"http" help:"Answer to a malformed credential or a foreign origin: http, a 401 as the hosted service gives, or close, an upgrade and then close code 4001, which page code can see (default: ${default})."`
 
