@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/goccy/go-json"
+	"golang.org/x/sys/unix"
 )
 
 // variable is the environment variable that has the Offer, as JSON.
@@ -74,8 +75,13 @@ func Inherit() (*Predecessor, error) {
 
 // inherit makes something of a descriptor that was left to this process.
 func inherit[T any](fd int, open func(*os.File) (T, error)) (T, error) {
-	f := os.NewFile(uintptr(fd), "inherited")
-	defer f.Close() // open has made a copy, which is closed on exec
+	var none T
+	f, err := still(fd)
+	if err != nil {
+		return none, err
+	}
+	defer f.Close()      // open has made a copy
+	defer unix.Close(fd) // which is closed on exec, as this one is not
 	return open(f)
 }
 

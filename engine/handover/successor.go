@@ -28,7 +28,6 @@ type Successor struct {
 type Listener interface {
 	net.Listener
 	syscall.Conn
-	File() (*os.File, error)
 }
 
 // Start starts the successor and returns when it serves. When it ends before, does
@@ -61,7 +60,7 @@ func Start(ctx context.Context, offer Offer, listeners map[string]Listener) (*Su
 // launch starts the process with the listeners behind its end of the line.
 func launch(cmd *exec.Cmd, offer Offer, listeners map[string]Listener) error {
 	for name, ln := range listeners {
-		f, err := ln.File()
+		f, err := copyOf(ln)
 		if err != nil {
 			return err
 		}
@@ -73,11 +72,7 @@ func launch(cmd *exec.Cmd, offer Offer, listeners map[string]Listener) error {
 		return err
 	}
 	cmd.Env = append(os.Environ(), variable+"="+string(text))
-	err = cmd.Start()
-	for _, ln := range listeners {
-		_ = unblock(ln) // fails if it is closed, as all is about to be
-	}
-	return err
+	return cmd.Start()
 }
 
 // pair returns both ends of a line.
@@ -96,18 +91,34 @@ func pair() (ours net.Conn, theirs *os.File, err error) {
 	return ours, theirs, nil
 }
 
-// unblock undoes what exec does to a descriptor it passes on: it makes the socket,
-// and so this process's listener, a blocking one.
-func unblock(ln Listener) error {
+// copyOf returns a copy of the listener's descriptor, to be passed on.
+func copyOf(ln Listener) (f *os.File, err error) {
 	raw, err := ln.SyscallConn()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var failure error
-	if err := raw.Control(func(fd uintptr) { failure = unix.SetNonblock(int(fd), true) }); err != nil {
-		return err
+	if failure := raw.Control(func(fd uintptr) { f, err = still(int(fd)) }); failure != nil {
+		return nil, failure
 	}
-	return failure
+	return f, err
+}
+
+// still returns a copy of a descriptor as a file that leaves the socket as it is. A
+// file made of a non-blocking descriptor makes it a blocking one when it is passed
+// on: for all copies, those in the other process too, whose next accept would then
+// hang, and closing the listener with it. So the file is made of another descriptor
+// first, in whose place the copy is then put.
+func still(fd int) (*os.File, error) {
+	place, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	}
+	f := os.NewFile(uintptr(place), "listener")
+	if err := unix.Dup3(fd, place, unix.O_CLOEXEC); err != nil {
+		_ = f.Close() // the first error is the one to tell
+		return nil, os.NewSyscallError("dup3", err)
+	}
+	return f, nil
 }
 
 // await waits until the successor serves. If it does not, it has ended when await
