@@ -5,22 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime/debug"
-	"syscall"
-	"time"
 
 	"github.com/goccy/go-json"
 	"go.etcd.io/bbolt"
-	bbolterrors "go.etcd.io/bbolt/errors"
-)
 
-// Errors of Open. Both come wrapped with the directory or file they are about.
-var (
-	ErrInUse   = errors.New("hooks: data directory is in use by another process")
-	ErrDamaged = errors.New("hooks: file of waiting events is damaged")
+	"signalbox/engine/datafile"
 )
 
 const fileName = "hooks.db"
@@ -75,84 +64,22 @@ func (c *change) and(later change) change {
 }
 
 // disk is the file of queues.
-type disk struct{ db *bbolt.DB }
+type disk struct{ file *datafile.File }
 
 // openDisk opens or makes the file in dir and takes its lock.
 func openDisk(dir string) (*disk, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("hooks: data directory: %w", err)
+	f, err := datafile.Open(dir, fileName)
+	if err != nil {
+		return nil, fmt.Errorf("hooks: %w", err)
 	}
-	path := filepath.Join(dir, fileName)
-	var file *os.File
-	options := &bbolt.Options{
-		Timeout:      time.Nanosecond, // one try: bbolt waits for ever with 0
-		FreelistType: bbolt.FreelistMapType,
-		OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
-			file, err = os.OpenFile(name, flag, mode)
-			return file, err
-		},
-	}
-	d := &disk{}
-	err := guard(path, func() (err error) {
-		d.db, err = bbolt.Open(path, 0o600, options)
-		return err
-	})
-	if err == nil {
-		return d, nil
-	}
-	if d.db == nil && file != nil {
-		_ = file.Close() // bbolt panicked half-way: let go of the lock
-	}
-	return nil, openError(dir, path, err)
-}
-
-// openError tells the three ways apart in which a file fails to open.
-func openError(dir, path string, err error) error {
-	var errno syscall.Errno
-	var pathErr *fs.PathError
-	switch {
-	case errors.Is(err, bbolterrors.ErrTimeout):
-		return fmt.Errorf("%w: %s", ErrInUse, dir)
-	case errors.As(err, &pathErr), errors.As(err, &errno):
-		return fmt.Errorf("hooks: open file of waiting events: %w", err)
-	case errors.Is(err, ErrDamaged):
-		return err
-	}
-	return damaged(path, err)
-}
-
-func damaged(path string, why any) error {
-	return fmt.Errorf("%w: %s: %v; move it away to go on without them", ErrDamaged, path, why)
-}
-
-// guard turns a panic of bbolt on a damaged page, and the fault of a mapped
-// page that the file does not have, into ErrDamaged.
-func guard(path string, f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = damaged(path, r)
-		}
-	}()
-	return f()
+	return &disk{f}, nil
 }
 
 // load reads the queues and what is to be known of their batches.
-func (d *disk) load() ([]*queue, error) {
-	var list []*queue
-	err := guard(d.db.Path(), func() error {
-		return d.db.View(func(tx *bbolt.Tx) (err error) {
-			if info, err := os.Stat(d.db.Path()); err != nil {
-				return err
-			} else if info.Size() < tx.Size() {
-				return damaged(d.db.Path(), "it is cut short")
-			}
-			list, err = loadQueues(tx)
-			if err != nil {
-				return damaged(d.db.Path(), err)
-			}
-			return nil
-		})
+func (d *disk) load() (list []*queue, err error) {
+	err = d.file.Read(func(tx *bbolt.Tx) (err error) {
+		list, err = loadQueues(tx)
+		return err
 	})
 	return list, err
 }
@@ -211,15 +138,13 @@ func appendBatch(dst []byte, b *batch, body []byte) []byte {
 
 // body reads the body of a batch.
 func (d *disk) body(k key) (body []byte, err error) {
-	err = guard(d.db.Path(), func() error {
-		return d.db.View(func(tx *bbolt.Tx) error {
-			v := tx.Bucket(batchesName).Get(k[:])
-			if len(v) < headSize {
-				return damaged(d.db.Path(), "a batch is missing")
-			}
-			body = append(body, v[headSize:]...)
-			return nil
-		})
+	err = d.file.Read(func(tx *bbolt.Tx) error {
+		v := tx.Bucket(batchesName).Get(k[:])
+		if len(v) < headSize {
+			return errors.New("a batch is missing")
+		}
+		body = append(body, v[headSize:]...)
+		return nil
 	})
 	return body, err
 }
@@ -229,19 +154,17 @@ const fill = 0.9
 
 // write writes all of the change or none of it.
 func (d *disk) write(c change) error {
-	return guard(d.db.Path(), func() error {
-		return d.db.Update(func(tx *bbolt.Tx) error {
-			queues, err := tx.CreateBucketIfNotExists(queuesName)
-			if err != nil {
-				return err
-			}
-			batches, err := tx.CreateBucketIfNotExists(batchesName)
-			if err != nil {
-				return err
-			}
-			batches.FillPercent = fill
-			return c.write(queues, batches)
-		})
+	return d.file.Write(func(tx *bbolt.Tx) error {
+		queues, err := tx.CreateBucketIfNotExists(queuesName)
+		if err != nil {
+			return err
+		}
+		batches, err := tx.CreateBucketIfNotExists(batchesName)
+		if err != nil {
+			return err
+		}
+		batches.FillPercent = fill
+		return c.write(queues, batches)
 	})
 }
 
@@ -274,4 +197,4 @@ func (c *change) write(queues, batches *bbolt.Bucket) error {
 	return nil
 }
 
-func (d *disk) close() error { return d.db.Close() }
+func (d *disk) close() error { return d.file.Close() }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"signalbox/engine/datafile"
 )
 
 // TestRestart keeps what waits over restarts, under the same ids, and forgets
@@ -260,16 +262,16 @@ func TestOpenFaults(t *testing.T) {
 		name, dir string
 		want      error // nil: any
 	}{
-		{"in use", held, ErrInUse},
+		{"in use", held, datafile.ErrInUse},
 		{"no directory", plainFile, nil},
-		{"cut short", damagedDir(func(b []byte) []byte { return b[:len(b)/2] }), ErrDamaged},
-		{"text", damagedDir(func([]byte) []byte { return bytes.Repeat([]byte("text"), 10_000) }), ErrDamaged},
+		{"cut short", damagedDir(func(b []byte) []byte { return b[:len(b)/2] }), datafile.ErrDamaged},
+		{"text", damagedDir(func([]byte) []byte { return bytes.Repeat([]byte("text"), 10_000) }), datafile.ErrDamaged},
 		{"scrambled", damagedDir(func(b []byte) []byte {
 			for i := 8192; i < len(b); i++ {
 				b[i] ^= 0x55
 			}
 			return b
-		}), ErrDamaged},
+		}), datafile.ErrDamaged},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h, err := Open(Options{Dir: c.dir, MaxSpool: 1 << 20})

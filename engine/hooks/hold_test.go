@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"signalbox/engine/datafile"
 )
 
 // TestHold takes a directory over from another process: nothing is delivered
@@ -19,7 +21,7 @@ func TestHold(t *testing.T) {
 		next := run(t, text, Options{Client: up, Dir: dir, Hold: true})
 		since := next.join("c", 150, 130)
 		time.Sleep(time.Second)
-		if err := next.Attach(); !errors.Is(err, ErrInUse) {
+		if err := next.Attach(); !errors.Is(err, datafile.ErrInUse) {
 			t.Fatalf("Attach while the old one is open: got %v, want ErrInUse", err)
 		}
 		if got := up.events(); len(got) != 0 {

@@ -85,7 +85,7 @@ func Open(o Options) (*Hooks, error) {
 }
 
 // Attach opens the data directory of Hooks that were opened with Hold, and begins
-// to deliver: what waits there first, then what has come since. Errors: ErrInUse
+// to deliver: what waits there first, then what has come since. Errors: datafile.ErrInUse
 // while another process has the directory, and those of Open; it may be called
 // again after one.
 func (h *Hooks) Attach() error {

@@ -3,6 +3,8 @@ package quota
 import (
 	"errors"
 	"testing"
+
+	"signalbox/engine/datafile"
 )
 
 // TestHold takes a directory over from a ledger that still counts: no count is
@@ -20,7 +22,7 @@ func TestHold(t *testing.T) {
 	messages(next.App("app_a"), 3)
 	next.App("app_a").Connect()
 	messages(next.App("app_b"), 1)
-	if err := next.Attach(); !errors.Is(err, ErrInUse) {
+	if err := next.Attach(); !errors.Is(err, datafile.ErrInUse) {
 		t.Fatalf("Attach while the old one is open: got %v, want ErrInUse", err)
 	}
 	if err := next.flush(); err != nil {

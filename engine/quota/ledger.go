@@ -42,7 +42,7 @@ type row struct {
 
 // Open opens the ledger in the directory dir, which it makes when missing; an
 // empty dir keeps counts in memory only. A nil clock is time.Now. Errors:
-// [ErrInUse] when another process has the directory, [ErrDamaged] when the
+// [datafile.ErrInUse] when another process has the directory, [datafile.ErrDamaged] when the
 // file in it cannot be read, else what the file system says.
 func Open(dir string, clock func() time.Time) (*Ledger, error) {
 	if dir == "" {

@@ -3,22 +3,11 @@ package quota
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime/debug"
-	"syscall"
-	"time"
 
 	"github.com/goccy/go-json"
 	"go.etcd.io/bbolt"
-	bbolterrors "go.etcd.io/bbolt/errors"
-)
 
-// Errors of Open. Both come wrapped with the directory or file they are about.
-var (
-	ErrInUse   = errors.New("quota: data directory is in use by another process")
-	ErrDamaged = errors.New("quota: usage file is damaged")
+	"signalbox/engine/datafile"
 )
 
 // store keeps records over restarts. Its methods may be called from any
@@ -36,93 +25,32 @@ var bucketName = []byte("usage")
 // boltStore is the store of a data directory. The file has one bucket,
 // "usage", from "2006-01 <app id>" to the JSON of a record; months that are
 // over stay in it.
-type boltStore struct{ db *bbolt.DB }
+type boltStore struct{ file *datafile.File }
 
-// openBolt opens or makes the file in dir, takes its lock and reads it through.
+// openBolt opens or makes the file in dir, takes its lock and reads it through,
+// so that damage shows at the start and not in the middle of a run.
 func openBolt(dir string) (*boltStore, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("quota: data directory: %w", err)
+	f, err := datafile.Open(dir, fileName)
+	if err != nil {
+		return nil, fmt.Errorf("quota: %w", err)
 	}
-	path := filepath.Join(dir, fileName)
-	var file *os.File
-	options := &bbolt.Options{
-		Timeout: time.Nanosecond, // one try: bbolt waits for ever with 0
-		OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
-			file, err = os.OpenFile(name, flag, mode)
-			return file, err
-		},
+	if err := f.Read(verify); err != nil {
+		_ = f.Close() // the first error is the one to tell
+		return nil, fmt.Errorf("quota: %w", err)
 	}
-	var db *bbolt.DB
-	err := guard(path, func() (err error) {
-		if db, err = bbolt.Open(path, 0o600, options); err == nil {
-			err = verify(db, path)
-		}
+	return &boltStore{f}, nil
+}
+
+// verify reads every record.
+func verify(tx *bbolt.Tx) error {
+	b := tx.Bucket(bucketName)
+	if b == nil {
+		return nil
+	}
+	return b.ForEach(func(_, value []byte) error {
+		_, err := decodeRecord(value)
 		return err
 	})
-	if err == nil {
-		return &boltStore{db: db}, nil
-	}
-	if db != nil {
-		_ = db.Close() // the first error is the one to tell
-	} else if file != nil {
-		_ = file.Close() // bbolt panicked half-way: let go of the lock
-	}
-	return nil, openError(dir, path, err)
-}
-
-// openError tells the three ways apart in which a file fails to open.
-func openError(dir, path string, err error) error {
-	var errno syscall.Errno
-	var pathErr *fs.PathError
-	switch {
-	case errors.Is(err, bbolterrors.ErrTimeout):
-		return fmt.Errorf("%w: %s", ErrInUse, dir)
-	case errors.As(err, &pathErr), errors.As(err, &errno):
-		return fmt.Errorf("quota: open usage file: %w", err)
-	case errors.Is(err, ErrDamaged):
-		return err
-	}
-	return damaged(path, err)
-}
-
-func damaged(path string, why any) error {
-	return fmt.Errorf("%w: %s: %v; move it away to start counting afresh", ErrDamaged, path, why)
-}
-
-// verify reads every record, so that damage shows at the start and not in the
-// middle of a run.
-func verify(db *bbolt.DB, path string) error {
-	return db.View(func(tx *bbolt.Tx) error {
-		info, err := os.Stat(path)
-		if err != nil {
-			return err
-		}
-		if info.Size() < tx.Size() {
-			return damaged(path, "it is cut short")
-		}
-		b := tx.Bucket(bucketName)
-		if b == nil {
-			return nil
-		}
-		return b.ForEach(func(_, value []byte) error {
-			if _, err := decodeRecord(value); err != nil {
-				return damaged(path, err)
-			}
-			return nil
-		})
-	})
-}
-
-// guard turns a panic of bbolt on a damaged page, and the fault of a mapped
-// page that the file does not have, into ErrDamaged.
-func guard(path string, f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = damaged(path, r)
-		}
-	}()
-	return f()
 }
 
 func decodeRecord(value []byte) (record, error) {
@@ -137,42 +65,36 @@ func decodeRecord(value []byte) (record, error) {
 }
 
 func (s *boltStore) load(key string) (r record, err error) {
-	err = guard(s.db.Path(), func() error {
-		return s.db.View(func(tx *bbolt.Tx) error {
-			b := tx.Bucket(bucketName)
-			if b == nil {
-				return nil
-			}
-			value := b.Get([]byte(key))
-			if value == nil {
-				return nil
-			}
+	err = s.file.Read(func(tx *bbolt.Tx) (err error) {
+		b := tx.Bucket(bucketName)
+		if b == nil {
+			return nil
+		}
+		if value := b.Get([]byte(key)); value != nil {
 			r, err = decodeRecord(value)
-			return err
-		})
+		}
+		return err
 	})
 	return r, err
 }
 
 func (s *boltStore) save(rows []row) error {
-	return guard(s.db.Path(), func() error {
-		return s.db.Update(func(tx *bbolt.Tx) error {
-			b, err := tx.CreateBucketIfNotExists(bucketName)
+	return s.file.Write(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(bucketName)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			value, err := json.Marshal(r.record)
 			if err != nil {
 				return err
 			}
-			for _, r := range rows {
-				value, err := json.Marshal(r.record)
-				if err != nil {
-					return err
-				}
-				if err := b.Put([]byte(r.period.key), value); err != nil {
-					return err
-				}
+			if err := b.Put([]byte(r.period.key), value); err != nil {
+				return err
 			}
-			return nil
-		})
+		}
+		return nil
 	})
 }
 
-func (s *boltStore) close() error { return s.db.Close() }
+func (s *boltStore) close() error { return s.file.Close() }

@@ -15,13 +15,15 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"signalbox/engine/datafile"
 )
 
 func TestSecondOpener(t *testing.T) {
 	dir, clock := t.TempDir(), clockAt(t, "2026-03-10T12:00:00Z")
 	first := openLedger(t, dir, clock)
 	_, err := Open(dir, clock.Now)
-	if !errors.Is(err, ErrInUse) {
+	if !errors.Is(err, datafile.ErrInUse) {
 		t.Fatalf("second Open = %v, want ErrInUse", err)
 	}
 	if !strings.Contains(err.Error(), dir) {
@@ -116,7 +118,7 @@ func TestDamagedFile(t *testing.T) {
 			dir, path := usedFile(t, clock)
 			tt.damage(t, path)
 			l, err := Open(dir, clock.Now)
-			if !errors.Is(err, ErrDamaged) {
+			if !errors.Is(err, datafile.ErrDamaged) {
 				if l != nil {
 					closeLedger(t, l)
 				}
@@ -153,7 +155,7 @@ func TestDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 		var pathErr *fs.PathError
-		if _, err := Open(path, clock.Now); !errors.As(err, &pathErr) || errors.Is(err, ErrDamaged) {
+		if _, err := Open(path, clock.Now); !errors.As(err, &pathErr) || errors.Is(err, datafile.ErrDamaged) {
 			t.Errorf("Open = %v, want a path error", err)
 		}
 	})
@@ -199,7 +201,7 @@ func TestKillLosesAtMostOneSecond(t *testing.T) {
 	if line != "counted\n" {
 		t.Errorf("victim said %q, %v", line, err)
 	}
-	if _, err := Open(dir, nil); !errors.Is(err, ErrInUse) {
+	if _, err := Open(dir, nil); !errors.Is(err, datafile.ErrInUse) {
 		t.Errorf("Open beside another process = %v, want ErrInUse", err)
 	}
 	if err := cmd.Process.Kill(); err != nil {
