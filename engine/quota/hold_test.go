@@ -33,6 +33,9 @@ func TestHold(t *testing.T) {
 	if err := next.Attach(); err != nil {
 		t.Fatal(err)
 	}
+	if got := next.App("app_a").Usage(clock.now).MessagesUsed; got != 10 {
+		t.Errorf("at once: app_a has %d messages, want 10", got)
+	}
 	messages(next.App("app_a"), 1)
 	for range 2 {
 		if err := next.flush(); err != nil {

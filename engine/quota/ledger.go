@@ -75,6 +75,7 @@ func (l *Ledger) Attach() error {
 		return err
 	}
 	l.keepIn(s)
+	l.report(l.flush()) // what it holds counts from now on
 	return nil
 }
 
