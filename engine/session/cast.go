@@ -12,6 +12,7 @@ import (
 // had got it at once.
 type cast struct {
 	publication
+	named  *registry.Part    // whose subscribers have it by name; nil: nobody has
 	seq    uint32            // the loop's number for it, among those of frames
 	told   []told            // what is told of its sender before it
 	groups []*registry.Group // whose pattern matches
@@ -33,12 +34,13 @@ type told struct {
 const castWeight = 64
 
 // cast begins to give the publication to those who match its channel by pattern,
-// and reports whether there are any. It has gone to count sockets already.
-func (l *Loop) cast(w *registry.Wild, m *publication, count int, t *tally) bool {
+// and reports whether there are any. It has gone to count sockets already, those of
+// named, nil if there are none.
+func (l *Loop) cast(w *registry.Wild, m *publication, named *registry.Part, count int, t *tally) bool {
 	var c *cast
 	w.Match(m.channel, func(g *registry.Group) {
 		if c == nil {
-			c = &cast{count: count, tally: t}
+			c = &cast{named: named, count: count, tally: t}
 		}
 		c.groups = append(c.groups, g)
 		c.weight += castWeight * int64(len(g.Subs))
@@ -115,7 +117,7 @@ func (s *Session) nextCast() *cast {
 	l := s.loop
 	for n := s.behindCasts(); n > 0; n-- {
 		c := l.casts.list[len(l.casts.list)-n]
-		if s.app == c.app && s.ref() != c.except && s.matches(c.channel) && !s.byName(c.channel) {
+		if s.app == c.app && s.ref() != c.except && s.matches(c.channel) && !s.has(c) {
 			return c
 		}
 		s.heard = l.lastCast - uint32(n-1)
@@ -163,7 +165,7 @@ func (s *Session) matches(channel string) bool {
 	return slices.ContainsFunc(s.subs, func(u subscription) bool { return u.group != nil && u.group.Glob.Match(channel) })
 }
 
-// byName reports whether the session is subscribed to the channel itself.
-func (s *Session) byName(channel string) bool {
-	return slices.ContainsFunc(s.subs, func(u subscription) bool { return u.part != nil && u.part.Name == channel })
-}
+// has reports whether the session was given the cast's publication by name. That it
+// is subscribed to the channel is not enough: a publication which found nobody there
+// may come from another loop after it has.
+func (s *Session) has(c *cast) bool { return c.named != nil && s.place(c.named) >= 0 }

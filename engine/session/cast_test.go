@@ -232,3 +232,24 @@ func TestCastStaysInItsApp(t *testing.T) {
 		}
 	})
 }
+
+// TestCastMeetsNewSubscriber: a publish on another loop finds nobody by name; before
+// it comes here, one who would get it by pattern subscribes by name, too. It comes
+// once all the same.
+func TestCastMeetsNewSubscriber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 2, testLimits())
+		from, sub := c.open(t, 0, "ann", ""), c.open(t, 1, "bob", "")
+		textTo(sub, `{"type":"subscribe","channel":"*"}`)
+		c.turns()
+		c.loops[1].Begin()
+		textTo(from, `{"type":"publish","channel":"c","data":1}`)
+		sub.session.Receive(clientFrame(1, []byte(`{"type":"subscribe","channel":"c","requestId":"s"}`)))
+		c.turns()
+		textTo(from, `{"type":"publish","channel":"c","data":2}`)
+		c.turns()
+		if got, want := sub.heardOf(), "acks presence 1 2"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}

@@ -157,13 +157,13 @@ func (h *Hub) crowded(to registry.Loops) (yes bool) {
 // deliverAll gives the publication to the loop's subscribers, by name and by
 // pattern, and adds how many those are to t once it has reached them.
 func (l *Loop) deliverAll(m *publication, t *tally) {
-	n := 0
+	n, named := 0, (*registry.Part)(nil)
 	if m.ch != nil {
 		if p := m.ch.Part(l.index); p != nil && len(p.Subs) > 0 {
-			n = l.append(p, m)
+			n, named = l.append(p, m), p
 		}
 	}
-	if w := l.wild[m.app.Space]; w == nil || !l.cast(w, m, n, t) {
+	if w := l.wild[m.app.Space]; w == nil || !l.cast(w, m, named, n, t) {
 		t.add(n)
 	}
 }
