@@ -191,6 +191,7 @@ func (c *Conn) Resume() {
 // Write sends b and queues what the kernel does not take now. b is borrowed
 // until it returns. A failure closes the connection later, not here.
 func (c *Conn) Write(b []byte) {
+	c.unbatch()
 	if c.state == stateLinger || c.state == stateClosed || c.broken {
 		return
 	}
@@ -204,9 +205,6 @@ func (c *Conn) Write(b []byte) {
 func (c *Conn) transmit(b []byte) {
 	if len(b) == 0 || c.state == stateClosed {
 		return
-	}
-	if c.batched {
-		c.loop.submit()
 	}
 	if c.gc.OutboundBuffered() == 0 {
 		n, errno := send(c.gc.Fd(), b)
@@ -248,11 +246,9 @@ func (c *Conn) Queued() int {
 // Finish ends the connection once everything is sent. The Receiver hears
 // nothing more.
 func (c *Conn) Finish() {
+	c.unbatch()
 	if c.state == stateLinger || c.state == stateClosed {
 		return
-	}
-	if c.batched {
-		c.loop.submit()
 	}
 	c.recv = nil
 	if c.tls != nil {
@@ -291,6 +287,7 @@ func (c *Conn) closed() {
 	if c.state == stateClosed { // handed off
 		return
 	}
+	c.unbatch() // its descriptor may soon be another's
 	c.loop.conns.Add(-1)
 	if c.tls != nil {
 		c.tls.end()

@@ -86,7 +86,8 @@ type tap struct {
 	busy    bool // not ready
 	piece   int  // the most that is dealt with at a time, 0: no limit
 	receive func([]byte)
-	behind  int // calls of Behind
+	behind  int    // calls of Behind
+	fall    func() // called by Behind; nil: nothing
 
 	overflowC chan struct{}
 	closedC   chan []byte
@@ -112,9 +113,14 @@ func (p *tap) Receive(buf []byte) int {
 }
 
 func (p *tap) Ready() bool          { return !p.busy }
-func (p *tap) Behind()              { p.behind++ }
 func (p *tap) Overflow()            { p.overflowC <- struct{}{} }
 func (p *tap) Closed(unread []byte) { p.closedC <- unread }
+
+func (p *tap) Behind() {
+	if p.behind++; p.fall != nil {
+		p.fall()
+	}
+}
 
 // tapGate lets everybody in and tells the test of each.
 type tapGate struct {

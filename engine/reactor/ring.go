@@ -183,6 +183,13 @@ func (c *Conn) Batch(b []byte) bool {
 	return true
 }
 
+// unbatch sends what was batched for the connection, if anything, which may end it.
+func (c *Conn) unbatch() {
+	if c.batched {
+		c.loop.submit()
+	}
+}
+
 // submit sends what was batched. What the kernel does not take is queued, and
 // its Receiver hears of it.
 func (l *loop) submit() {

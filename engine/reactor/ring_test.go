@@ -73,6 +73,42 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// TestBatchEnds has connections end while something is batched for them: it is sent
+// and nothing after it.
+func TestBatchEnds(t *testing.T) {
+	large := noise(24 << 20)
+	for _, tc := range []struct {
+		name  string
+		batch string
+		end   func(*tap)
+		want  string
+	}{
+		{"finished", "batched", func(p *tap) { p.conn.Finish() }, "batched"},
+		{"closed", "batched", func(p *tap) { p.conn.abort() }, "batched"},
+		{"finished as it is behind, by a write", large, func(p *tap) { p.conn.Write([]byte("late")) }, large},
+		{"finished as it is behind, twice", large, func(p *tap) { p.conn.Finish() }, large},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := run(t, Config{IOURing: IOURingAuto})
+			c, p := w.open()
+			w.loops[0].do(t, func() {
+				p.fall = p.conn.Finish
+				if !p.conn.Batch([]byte(tc.batch)) { // there is no ring
+					p.conn.Write([]byte(tc.batch))
+					p.conn.Finish()
+				}
+				tc.end(p)
+				w.loops[0].waker.Submit()
+				if n := len(w.Reactor.loops[0].lingering); n > 1 {
+					t.Errorf("it lingers %d times", n)
+				}
+			})
+			c.expect(tc.want)
+			c.expectEnd()
+		})
+	}
+}
+
 // TestRingRefused has a kernel that refuses the second ring.
 func TestRingRefused(t *testing.T) {
 	for _, tc := range []struct {
