@@ -202,12 +202,7 @@ func TestCastFromOutside(t *testing.T) {
 // TestCastStaysInItsApp: a session that is caught up while a cast is under way
 // hears nothing of another app's.
 func TestCastStaysInItsApp(t *testing.T) {
-	const otherKey = "sk_id_00000000000000000000000000000002"
-	keys, err := auth.Parse("apps.yaml", []byte(testApps+`
-  - id: app_two
-    keys:
-      - {id: `+otherKey+`, secret: sk_secret_000000000000000000000000000000000000000000000002, channelPatterns: ["**"], actions: [subscribe]}
-`))
+	keys, err := auth.Parse("apps.yaml", []byte(testApps+secondApp))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +211,7 @@ func TestCastStaysInItsApp(t *testing.T) {
 		c.SetKeys(keys)
 		from, sub := c.open(t, 0, "ann", ""), c.open(t, 0, "bob", "")
 		other := new(wire)
-		other.session = c.loops[0].Open(other, identifyBy(t, keys, otherKey, "eve", "", []string{"subscribe"}, 86400), nil)
+		other.session = c.loops[0].Open(other, identifyBy(t, keys, secondKeyID, "eve", "", []string{"subscribe"}, 86400), nil)
 		for _, w := range []*wire{sub, other} {
 			textTo(w, `{"type":"subscribe","channel":"*"}`)
 			w.take()
