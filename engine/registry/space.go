@@ -19,6 +19,9 @@ func (s Loops) Each(f func(loop int)) {
 	}
 }
 
+// Len returns how many loops are in the set.
+func (s Loops) Len() int { return bits.OnesCount64(uint64(s)) }
+
 // Has reports whether the loop is in the set.
 func (s Loops) Has(loop int) bool { return s>>loop&1 != 0 }
 

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"signalbox/engine/cluster"
@@ -11,30 +12,47 @@ import (
 	"signalbox/protocol/frame"
 )
 
-// tally counts what several loops did of one call from outside. A nil tally
-// counts nothing.
+// tally counts what several parts, loops for instance, did of one call from
+// outside. A nil tally counts nothing.
 type tally struct {
 	left  atomic.Int32
 	count atomic.Int64
+	done  func(int) // called with the sum once every part has added to it
 	doneC chan struct{}
 }
 
-func newTally(loops int) *tally {
+// newTally returns a tally to be waited for.
+func newTally(parts int) *tally {
 	t := &tally{doneC: make(chan struct{})}
-	t.left.Store(int32(loops))
-	if loops == 0 {
-		close(t.doneC)
-	}
+	t.done = func(int) { close(t.doneC) }
+	t.expect(parts)
 	return t
+}
+
+// then returns a tally that calls done, nil if that is nil.
+func then(parts int, done func(int)) *tally {
+	if done == nil {
+		return nil
+	}
+	t := &tally{done: done}
+	t.expect(parts)
+	return t
+}
+
+func (t *tally) expect(parts int) {
+	t.left.Store(int32(parts))
+	if parts == 0 {
+		t.done(0)
+	}
 }
 
 func (t *tally) add(n int) {
 	if t == nil {
 		return
 	}
-	t.count.Add(int64(n))
+	sum := t.count.Add(int64(n))
 	if t.left.Add(-1) == 0 {
-		close(t.doneC)
+		t.done(int(sum))
 	}
 }
 
@@ -49,50 +67,78 @@ func (t *tally) wait(ctx context.Context) (int, error) {
 }
 
 // Publish sends a message to the channel's subscribers and returns how many
-// sockets it went to. It does not count against the app's quota.
+// sockets it went to. It does not count against the app's quota. With
+// cluster.ErrUnavailable it has reached those on this node.
 func (h *Hub) Publish(ctx context.Context, app, channel, from string, meta, data []byte) (int, error) {
-	a := h.App(app)
-	if err := h.bus.Publish(cluster.Publication{App: app, Channel: channel, From: from, FromMetadata: meta, Data: data}); err != nil {
-		return 0, err
-	}
 	h.published.Add(1)
-	ch := a.Space.Find(channel)
-	to := h.targets(a, ch)
-	m := &publication{app: a, ch: ch, channel: channel, from: from, except: noSocket, kept: true, at: h.time()}
-	m.plain = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, channel, from, nil, data))
-	if meta != nil {
-		m.meta = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, channel, from, meta, data))
+	t := newTally(2)
+	failure := h.bus.Publish(cluster.Publication{App: app, Channel: channel, From: from, FromMetadata: meta, Data: data}, t.add)
+	if failure != nil {
+		t.add(0)
 	}
-	n := 0
-	to.Each(func(int) { n++ })
-	t := newTally(n)
-	h.fanOut(m, to, t)
-	return t.wait(ctx)
+	h.publishHere(cluster.Publication{App: app, Channel: channel, From: from, FromMetadata: meta, Data: data}, t.add)
+	n, err := t.wait(ctx)
+	return n, errors.Join(failure, err)
+}
+
+// publishHere sends a message to the channel's subscribers on this node, and has
+// done, if not nil, told how many sockets it has gone to.
+func (h *Hub) publishHere(p cluster.Publication, done func(int)) {
+	a := h.App(p.App)
+	ch := a.Space.Find(p.Channel)
+	to := h.targets(a, ch)
+	m := &publication{app: a, ch: ch, channel: p.Channel, from: p.From, except: noSocket, kept: true, at: h.time(), plain: p.Frame}
+	if m.plain == nil {
+		m.plain = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, p.Channel, p.From, nil, p.Data))
+	}
+	if p.FromMetadata != nil && (a.Space.Wild() != 0 || ch != nil && ch.AskMeta()) {
+		m.meta = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, p.Channel, p.From, p.FromMetadata, p.Data))
+	}
+	h.fanOut(m, to, then(to.Len(), done))
 }
 
 // Send sends a message to every socket of the peer and returns how many that
-// is. It does not count against the app's quota.
+// is. It does not count against the app's quota. With cluster.ErrUnavailable it
+// has reached those on this node.
 func (h *Hub) Send(ctx context.Context, app, to, from string, meta, data []byte) (int, error) {
-	away, err := h.bus.Send(cluster.Direct{App: app, To: to, From: from, FromMetadata: meta, Data: data})
-	if err != nil {
-		return 0, err
-	}
 	h.sent.Add(1)
-	refs := h.App(app).Space.Sockets([]byte(to))
-	t := newTally(len(refs))
-	h.sendDirect(refs, from, frame.AppendFrame(nil, frame.OpText, protocol.AppendDirect(nil, from, meta, data)), nil, t)
+	d := cluster.Direct{App: app, To: to, From: from, FromMetadata: meta, Data: data}
+	t := newTally(2)
+	failure := h.bus.Send(d, false, t.add)
+	if failure != nil {
+		t.add(0)
+	}
+	h.sendHere(d, t.add)
 	n, err := t.wait(ctx)
-	return n + away, err
+	return n, errors.Join(failure, err)
 }
 
-// Kick closes every socket of the peer and returns how many that was.
+// sendHere sends a message to the peer's sockets on this node, and has done, if
+// not nil, told how many that is.
+func (h *Hub) sendHere(d cluster.Direct, done func(int)) {
+	refs := h.App(d.App).Space.Sockets([]byte(d.To))
+	text := protocol.AppendDirect(nil, d.From, d.FromMetadata, d.Data)
+	h.sendDirect(refs, d.From, frame.AppendFrame(nil, frame.OpText, text), nil, then(len(refs), done))
+}
+
+// Kick closes every socket of the peer and returns how many that was. With
+// cluster.ErrUnavailable those on this node are closed.
 func (h *Hub) Kick(ctx context.Context, app, peer string) (int, error) {
-	away, err := h.bus.Kick(app, peer)
-	if err != nil {
-		return 0, err
+	t := newTally(2)
+	failure := h.bus.Kick(app, peer, t.add)
+	if failure != nil {
+		t.add(0)
 	}
+	h.kickHere(app, peer, t.add)
+	n, err := t.wait(ctx)
+	return n, errors.Join(failure, err)
+}
+
+// kickHere closes the peer's sockets on this node and has done told how many that
+// was.
+func (h *Hub) kickHere(app, peer string, done func(int)) {
 	refs := h.App(app).Space.Sockets([]byte(peer))
-	t := newTally(len(refs))
+	t := then(len(refs), done)
 	for _, ref := range refs {
 		h.loops[ref.Loop()].Post(func(l *Loop) {
 			n := 0
@@ -103,8 +149,6 @@ func (h *Hub) Kick(ctx context.Context, app, peer string) (int, error) {
 			t.add(n)
 		})
 	}
-	n, err := t.wait(ctx)
-	return n + away, err
 }
 
 // Peers returns who is in the channel.

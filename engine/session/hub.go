@@ -71,6 +71,7 @@ type Hub struct {
 	loops  []*Loop
 	ledger *quota.Ledger
 	bus    cluster.Bus
+	alone  bool // bus.Alone
 	log    *slog.Logger
 	events func(app string) registry.Events
 	start  time.Time
@@ -96,6 +97,7 @@ func NewHub(cfg Config) *Hub {
 		limits: cfg.Limits,
 		ledger: cfg.Ledger,
 		bus:    cfg.Bus,
+		alone:  cfg.Bus.Alone(),
 		log:    cfg.Logger,
 		events: cfg.Events,
 		start:  time.Now(),

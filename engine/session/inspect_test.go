@@ -79,7 +79,7 @@ func TestCountsOfLateLoop(t *testing.T) {
 // brokenBus is one whose other nodes cannot be reached.
 type brokenBus struct{ cluster.Local }
 
-func (brokenBus) Publish(cluster.Publication) error { return cluster.ErrUnavailable }
+func (brokenBus) Publish(cluster.Publication, func(int)) error { return cluster.ErrUnavailable }
 
 // TestCountsOfRefused: a message counts when it is acknowledged, not when it
 // comes.

@@ -43,27 +43,27 @@ func (s *Session) publish(r *request) {
 	} else {
 		name = string(r.Channel)
 	}
-	err := l.hub.bus.Publish(cluster.Publication{
-		App: s.app.ID, Channel: name, From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data,
-	})
-	if err != nil {
-		s.refuse(r.RequestID, protocol.BackendError)
-		return
-	}
 	to := l.hub.targets(s.app, ch)
-	if to != 0 {
-		m := publication{app: s.app, ch: ch, channel: name, from: s.peer.ID, except: s.ref(), at: l.clock}
+	m := publication{app: s.app, ch: ch, channel: name, from: s.peer.ID, except: s.ref(), at: l.clock}
+	if to != 0 || !l.hub.alone {
 		m.plain, m.meta = l.encode(ch, name, s.peer.ID, s.meta, r.Data, s.app.Space.Wild() != 0)
-		if others := to &^ (1 << l.index); others != 0 {
-			l.hub.fanOut(m.clone(), others, nil)
-		}
-		if to.Has(l.index) {
-			l.deliverAll(&m, nil)
-		}
-		defer s.giveWay(to)
 	}
-	l.counts.Publishes++
-	s.ack(r.RequestID)
+	err := l.hub.bus.Publish(cluster.Publication{
+		App: s.app.ID, Channel: name, From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data, Frame: m.plain,
+	}, nil)
+	if others := to &^ (1 << l.index); others != 0 {
+		l.hub.fanOut(m.clone(), others, nil)
+	}
+	if to.Has(l.index) {
+		l.deliverAll(&m, nil)
+	}
+	if err == nil {
+		l.counts.Publishes++
+		s.ack(r.RequestID)
+	} else {
+		s.refuse(r.RequestID, protocol.BackendError)
+	}
+	s.giveWay(to)
 }
 
 // targets returns the loops that may have subscribers of the channel, which is
@@ -226,18 +226,18 @@ func (s *Session) direct(r *request) {
 		s.refuse(r.RequestID, protocol.OverMessageQuota)
 		return
 	}
-	away, err := h.bus.Send(cluster.Direct{
-		App: s.app.ID, To: string(r.To), From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data,
-	})
-	if err != nil {
-		s.refuse(r.RequestID, protocol.BackendError)
-		return
-	}
 	refs := s.app.Space.Sockets(r.To)
-	if away+len(refs) == 0 {
+	if len(refs) == 0 && h.alone {
 		s.refuse(r.RequestID, protocol.PeerNotFound)
 		return
 	}
+	d := cluster.Direct{App: s.app.ID, To: string(r.To), From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data}
+	if len(refs) == 0 {
+		s.directAway(d, r)
+		return
+	}
+	// The sockets here have it: that none elsewhere may is no failure.
+	_ = h.bus.Send(d, true, nil)
 	text := protocol.AppendDirect(nil, s.peer.ID, raw(s.meta), r.Data)
 	h.sendDirect(refs, s.peer.ID, frame.AppendFrame(nil, frame.OpText, text), s.loop, nil)
 	s.loop.counts.Directs++
@@ -245,6 +245,35 @@ func (s *Session) direct(r *request) {
 	for _, ref := range refs {
 		s.giveWay(1 << ref.Loop())
 	}
+}
+
+// directAway sends a message to a peer that has no socket here. The session's
+// input waits until some node has it, or none.
+func (s *Session) directAway(d cluster.Direct, r *request) {
+	l, ref, id := s.loop, s.ref(), slices.Clone(r.RequestID)
+	s.held = true
+	err := l.hub.bus.Send(d, true, func(sockets int) {
+		l.Post(func(l *Loop) {
+			if s := l.session(ref); s != nil {
+				s.directed(id, sockets)
+				s.release()
+			}
+		})
+	})
+	if err != nil {
+		s.held = false
+		s.refuse(r.RequestID, protocol.BackendError)
+	}
+}
+
+// directed answers a send to a peer on other nodes.
+func (s *Session) directed(requestID []byte, sockets int) {
+	if sockets == 0 {
+		s.refuse(requestID, protocol.PeerNotFound)
+		return
+	}
+	s.loop.counts.Directs++
+	s.ack(requestID)
 }
 
 // sendDirect hands a direct message, a whole immutable frame, to these sockets.
