@@ -1,0 +1,130 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"signalbox/engine/quota"
+)
+
+// EmbeddedNATS, as Config.URLs, has the process run a NATS server of its own.
+const EmbeddedNATS = "embedded"
+
+// Config is what a node joins a cluster with.
+type Config struct {
+	URLs string // of NATS servers of one cluster, comma-separated, or EmbeddedNATS
+	Name string // of the node, for people: logs, metrics, the console
+
+	Credentials string // file with a user's JWT and seed; empty: none
+	CA          string // PEM file with who may sign the servers' certificates; empty: the system's
+	Cert, Key   string // PEM files with this node's own certificate; empty: none
+
+	Embedded Embedded // used with EmbeddedNATS
+
+	MaxMessageSize int // the cap on a message's data, in bytes
+	Ledger         *quota.Ledger
+	Logger         *slog.Logger
+	Version        string // of the build
+}
+
+// Embedded is how the NATS servers in the nodes' processes find one another. With
+// a certificate, its key and a CA, routes are TLS in which both sides show theirs.
+type Embedded struct {
+	Listen string   // host:port to which other nodes make routes
+	Routes []string // host:port of other nodes, of which one that is there will do
+	Secret string   // that all nodes share; may be empty where Listen is loopback
+}
+
+const (
+	maxName = 64
+
+	// MinSecret is the shortest Embedded.Secret, in bytes.
+	MinSecret = 16
+)
+
+// Check finds what makes no sense, without looking at files. Its errors hold no
+// secret.
+func (c *Config) Check() error {
+	if err := checkName(c.Name); err != nil {
+		return err
+	}
+	if (c.Cert == "") != (c.Key == "") {
+		return errors.New("cluster: a certificate and its key go together")
+	}
+	if c.URLs == EmbeddedNATS {
+		return c.checkEmbedded()
+	}
+	servers := strings.Split(c.URLs, ",")
+	for _, text := range servers {
+		u, err := url.Parse(text)
+		if err != nil { // which repeats the password
+			return errors.New("cluster: the URL of a NATS server cannot be parsed")
+		}
+		switch u.Scheme {
+		case "nats", "tls", "ws", "wss":
+		default:
+			return fmt.Errorf("cluster: %s is no URL of a NATS server, as nats://host:4222 is", u.Redacted())
+		}
+		if u.Hostname() == "" || strings.Trim(u.Path, "/") != "" {
+			return fmt.Errorf("cluster: %s is no URL of a NATS server, as nats://host:4222 is", u.Redacted())
+		}
+	}
+	return nil
+}
+
+// checkName wants a name that is short and needs no quoting anywhere.
+func checkName(name string) error {
+	ok := name != "" && len(name) <= maxName
+	for _, c := range []byte(name) {
+		ok = ok && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("._-", c) >= 0)
+	}
+	if !ok {
+		return fmt.Errorf("cluster: a node's name is 1 to %d letters, digits, dots, hyphens and underscores, not %.80q", maxName, name)
+	}
+	return nil
+}
+
+func (c *Config) checkEmbedded() error {
+	host, err := hostOf(c.Embedded.Listen)
+	if err != nil {
+		return fmt.Errorf("cluster: cannot listen for routes on %q: %w", c.Embedded.Listen, err)
+	}
+	for _, r := range c.Embedded.Routes {
+		if host, err := hostOf(r); err != nil || host == "" {
+			return fmt.Errorf("cluster: %q is no route: host:port of another node", r)
+		}
+	}
+	switch n := len(c.Embedded.Secret); {
+	case n == 0 && !isLoopback(host):
+		return fmt.Errorf("cluster: routes on %s can be reached from other machines: they need a shared secret", c.Embedded.Listen)
+	case n > 0 && n < MinSecret:
+		return fmt.Errorf("cluster: the shared secret of routes must have at least %d characters", MinSecret)
+	case c.Cert != "" && c.CA == "":
+		return errors.New("cluster: routes with certificates need the CA that has signed them")
+	case c.CA != "" && c.Cert == "":
+		return errors.New("cluster: routes by TLS need a certificate of this node and its key")
+	}
+	return nil
+}
+
+func hostOf(addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", errors.New("want host:port")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", errors.New("want a port from 0 to 65535")
+	}
+	return host, nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
