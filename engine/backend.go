@@ -46,13 +46,13 @@ func (b backend) Peers(ctx context.Context, app, channel string) ([]protocol.Pee
 }
 
 // Channels lists channels with peers.
-func (b backend) Channels(app, prefix, after string, limit int, allow func(string) bool) ([]api.ChannelInfo, bool) {
-	listed, more := b.Hub.Channels(app, prefix, after, limit, allow)
+func (b backend) Channels(ctx context.Context, app, prefix, after string, limit int, allow func(string) bool) ([]api.ChannelInfo, bool, error) {
+	listed, more, err := b.Hub.Channels(ctx, app, prefix, after, limit, allow)
 	infos := make([]api.ChannelInfo, len(listed))
 	for i, c := range listed {
 		infos[i] = api.ChannelInfo{Channel: c.Name, Peers: c.Peers}
 	}
-	return infos, more
+	return infos, more, outage(err)
 }
 
 // Usage returns the app's use in the current period.

@@ -102,7 +102,7 @@ func (o operator) CountChannels(app string) int { return o.App(app).Space.Count(
 
 // FindChannels lists channels with peers that are wanted.
 func (o operator) FindChannels(app, after string, limit int, wanted func(string) bool) ([]registry.Listed, bool) {
-	return o.Hub.Channels(app, "", after, limit, wanted)
+	return o.ChannelsHere(app, "", after, limit, wanted)
 }
 
 // Capacity returns how many sockets are open and how many can be.

@@ -39,7 +39,7 @@ type Backend interface {
 	// Channels returns, in the order of their names, at most limit channels that
 	// have peers, start with prefix, sort after after, and pass allow; and
 	// whether there are more.
-	Channels(app, prefix, after string, limit int, allow func(channel string) bool) (list []ChannelInfo, more bool)
+	Channels(ctx context.Context, app, prefix, after string, limit int, allow func(channel string) bool) (list []ChannelInfo, more bool, err error)
 
 	// Usage returns the use in the current period.
 	Usage(app string) quota.Usage

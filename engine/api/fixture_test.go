@@ -135,15 +135,15 @@ func (b *fakeBackend) Peers(_ context.Context, app, channel string) ([]protocol.
 	return b.peers, b.note("peers %s %q", app, channel)
 }
 
-func (b *fakeBackend) Channels(app, prefix, after string, limit int, allow func(string) bool) ([]ChannelInfo, bool) {
-	_ = b.note("channels %s %q %q %d", app, prefix, after, limit)
+func (b *fakeBackend) Channels(_ context.Context, app, prefix, after string, limit int, allow func(string) bool) ([]ChannelInfo, bool, error) {
+	err := b.note("channels %s %q %q %d", app, prefix, after, limit)
 	var list []ChannelInfo
 	for _, c := range b.list {
 		if allow(c.Channel) {
 			list = append(list, c)
 		}
 	}
-	return list, b.more
+	return list, b.more, err
 }
 
 func (b *fakeBackend) Usage(app string) quota.Usage {

@@ -87,7 +87,10 @@ func (s *Server) serveChannels(c *call) ([]byte, error) {
 	if !c.key.Actions.Has(auth.Presence) {
 		return nil, errAction
 	}
-	list, more := s.backend.Channels(c.app(), p.prefix, p.after, p.limit, c.covers)
+	list, more, err := s.backend.Channels(c.ctx, c.app(), p.prefix, p.after, p.limit, c.covers)
+	if err != nil {
+		return nil, err
+	}
 	answer := struct {
 		Channels []ChannelInfo `json:"channels"`
 		Next     string        `json:"next,omitempty"`

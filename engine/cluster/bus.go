@@ -59,6 +59,8 @@ type Bus interface {
 	// Alone reports whether there can be no other node, ever: nothing said here
 	// has an effect, and every callback is called at once.
 	Alone() bool
+	// ID returns this node's id.
+	ID() NodeID
 
 	// Publish tells the nodes that have subscribers of the channel. counted, if
 	// not nil, gets how many sockets that is.
@@ -75,8 +77,8 @@ type Bus interface {
 	// the name after that begin with prefix, in order, each once.
 	Channels(app, prefix, after string, limit int, found func([]Occupied)) error
 
-	// EnterPeer says that a peer has its first socket here, ExitPeer that it has
-	// none any more.
+	// EnterPeer says that a peer has a socket here, ExitPeer takes one such back; of
+	// the same peer there may be several.
 	EnterPeer(app, peer string)
 	ExitPeer(app, peer string)
 	// EnterPattern says that messages of matching channels are wanted here,
@@ -85,8 +87,8 @@ type Bus interface {
 	EnterPattern(app, pattern string, entered func())
 	ExitPattern(app, pattern string)
 	// EnterChannel says that the channel has a subscriber here, and tells all nodes
-	// this one's share; it may be repeated, to exchange shares anew. entered is
-	// called once all nodes' messages come and Node has been handed their shares.
+	// this one's share; it may be repeated, to exchange shares anew. entered, if not
+	// nil, is called once all nodes' messages come and Node has been handed their shares.
 	// ExitChannel says that it has no subscriber any more: the share ends.
 	EnterChannel(s Share, entered func())
 	ExitChannel(app, channel string)

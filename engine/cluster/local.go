@@ -6,6 +6,9 @@ type Local struct{}
 // Alone reports that there is no other node.
 func (Local) Alone() bool { return true }
 
+// ID returns an id that nobody asks for.
+func (Local) ID() NodeID { return 1 }
+
 // Publish reaches nobody.
 func (Local) Publish(_ Publication, counted func(int)) error { return none(counted) }
 
@@ -47,7 +50,11 @@ func (Local) EnterPattern(_, _ string, entered func()) { entered() }
 func (Local) ExitPattern(_, _ string) {}
 
 // EnterChannel has nobody to wait for.
-func (Local) EnterChannel(_ Share, entered func()) { entered() }
+func (Local) EnterChannel(_ Share, entered func()) {
+	if entered != nil {
+		entered()
+	}
+}
 
 // ExitChannel does nothing.
 func (Local) ExitChannel(_, _ string) {}

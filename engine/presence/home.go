@@ -65,6 +65,70 @@ func (h *Home) Leave(id string, ref uint64) Change {
 	return h.alter(i, func(e *entry) { e.drop(ref) })
 }
 
+// away marks the refs of other nodes: each stands for all of a peer's sockets
+// there.
+const away = 1 << 63
+
+// AwayRef returns the ref of a peer's sockets on another node, by the node's id.
+func AwayRef(node uint64) uint64 { return node | away }
+
+// Here returns what the newest of the peer's sockets on this node says, and
+// whether there is any.
+func (h *Home) Here(id string) (meta string, ok bool) {
+	if i := h.find(id); i >= 0 {
+		return h.at(i).here()
+	}
+	return "", false
+}
+
+func (e *entry) here() (meta string, ok bool) {
+	for s := &e.socket; s != nil; s = s.older {
+		if s.ref&away == 0 {
+			return s.meta, true
+		}
+	}
+	return "", false
+}
+
+// EachHere calls f with every peer that has a socket on this node, and what its
+// newest there says.
+func (h *Home) EachHere(f func(id, meta string)) {
+	for i := range h.Len() {
+		e := h.at(i)
+		if meta, ok := e.here(); ok {
+			f(e.peer, meta)
+		}
+	}
+}
+
+// Only reports whether the peer has no socket but on this node.
+func (h *Home) Only(id string) bool {
+	i := h.find(id)
+	if i < 0 {
+		return false
+	}
+	for s := &h.at(i).socket; s != nil; s = s.older {
+		if s.ref&away != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// With returns the peers that have a socket of this ref.
+func (h *Home) With(ref uint64) (ids []string) {
+	for i := range h.Len() {
+		e := h.at(i)
+		for s := &e.socket; s != nil; s = s.older {
+			if s.ref == ref {
+				ids = append(ids, e.peer)
+				break
+			}
+		}
+	}
+	return ids
+}
+
 // drop takes out a socket of the entry, which has another.
 func (e *entry) drop(ref uint64) {
 	if e.ref == ref {

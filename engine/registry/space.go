@@ -45,6 +45,7 @@ type Events interface {
 type Space struct {
 	// Immutable after first use.
 	loops  int
+	App    string // the app's id
 	Events Events // nil: nobody listens
 
 	// Any goroutine.

@@ -155,19 +155,50 @@ func (h *Hub) kickHere(app, peer string, done func(int)) {
 func (h *Hub) Peers(ctx context.Context, app, channel string) ([]protocol.Peer, error) {
 	ch := h.App(app).Space.Find(channel)
 	if ch == nil {
-		return nil, nil
+		return h.peersAway(ctx, app, channel)
 	}
-	rosterC := make(chan presence.Cut, 1)
+	type answer struct {
+		cut   presence.Cut
+		known bool
+	}
+	rosterC := make(chan answer, 1)
 	h.loops[ch.Home()].Post(func(l *Loop) {
-		var c presence.Cut
-		if p := ch.Part(l.index); p != nil {
-			c = l.cut(p)
+		p := ch.Part(l.index)
+		if p == nil || !h.alone && l.abroad.of[p] == nil {
+			rosterC <- answer{}
+			return
 		}
-		rosterC <- c
+		tell := func(l *Loop) { rosterC <- answer{l.cut(p), true} }
+		if a := l.entering(p); a != nil {
+			a.then(tell)
+			return
+		}
+		tell(l)
 	})
 	select {
-	case c := <-rosterC:
-		return listed(c), nil
+	case a := <-rosterC:
+		if !a.known {
+			return h.peersAway(ctx, app, channel)
+		}
+		return listed(a.cut), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// peersAway returns who is in a channel that has no subscriber on this node.
+func (h *Hub) peersAway(ctx context.Context, app, channel string) ([]protocol.Peer, error) {
+	foundC := make(chan []cluster.Member, 1)
+	if err := h.bus.Peers(app, channel, func(m []cluster.Member) { foundC <- m }); err != nil {
+		return nil, err
+	}
+	select {
+	case members := <-foundC:
+		var all presence.Home
+		for i, m := range members {
+			all.Join(m.Peer, uint64(i), m.Meta) // a peer may be on several nodes
+		}
+		return listed(all.Cut()), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -199,7 +230,41 @@ func listed(c presence.Cut) []protocol.Peer {
 	return peers
 }
 
-// Channels lists an app's channels with peers; see registry.Space.List.
-func (h *Hub) Channels(app, prefix, after string, limit int, allow func(string) bool) ([]registry.Listed, bool) {
+// ChannelsHere lists an app's channels with peers on this node; see
+// registry.Space.List.
+func (h *Hub) ChannelsHere(app, prefix, after string, limit int, allow func(string) bool) ([]registry.Listed, bool) {
 	return h.App(app).Space.List(prefix, after, limit, allow)
+}
+
+// channelsPage is how many channels are asked for at a time, of which only some
+// may be allowed.
+const channelsPage = 1000
+
+// Channels lists an app's channels with peers, on all nodes; see
+// registry.Space.List.
+func (h *Hub) Channels(ctx context.Context, app, prefix, after string, limit int, allow func(string) bool) ([]registry.Listed, bool, error) {
+	if h.alone {
+		list, more := h.ChannelsHere(app, prefix, after, limit, allow)
+		return list, more, nil
+	}
+	var list []registry.Listed
+	for {
+		page, err := h.askChannels(ctx, app, prefix, after, channelsPage)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, c := range page {
+			if !allow(c.Channel) {
+				continue
+			}
+			if len(list) == limit {
+				return list, true, nil
+			}
+			list = append(list, registry.Listed{Name: c.Channel, Peers: c.Peers})
+		}
+		if len(page) < channelsPage {
+			return list, false, nil
+		}
+		after = page[len(page)-1].Channel
+	}
 }

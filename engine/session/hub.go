@@ -156,7 +156,7 @@ func (h *Hub) App(id string) *App {
 	defer h.mu.Unlock()
 	if a = h.apps[id]; a == nil {
 		a = &App{ID: id, Quota: h.ledger.App(id), Space: registry.NewSpace(len(h.loops)), delivered: make([]delivered, len(h.loops))}
-		a.Space.Events = events
+		a.Space.App, a.Space.Events = id, events
 		h.apps[id] = a
 	}
 	return a

@@ -69,6 +69,7 @@ type Loop struct {
 	timers      timers
 	skew        int64 // ms between the wall clock and the hub's, as of the last sweep
 	wild        map[*registry.Space]*registry.Wild
+	abroad      abroad
 	casts       fifo[*cast] // under way
 	lastCast    uint32      // numbers casts; it wraps around
 	seq         uint32      // numbers frames, to keep their order between channels

@@ -22,6 +22,10 @@ func (s *Session) member() member {
 // joinHome enters the member into the roster, at the channel's home loop, and
 // posts the change to every loop that keeps a replica.
 func (l *Loop) joinHome(p *registry.Part, m member) {
+	if !l.hub.alone {
+		l.joinShare(p, m)
+		return
+	}
 	if p.Roster == nil && len(p.Subs) == 0 {
 		// Alone, and a subscriber here: Subs says it all.
 		if m.ref.Loop() == l.index {
@@ -53,8 +57,14 @@ func (l *Loop) announce(p *registry.Part, c presence.Change) {
 	if c.Kind == presence.None {
 		return
 	}
-	p.SetPeers(p.Roster.Len())
+	l.follow(p, c)
 	l.notice(p, c)
+}
+
+// follow has this loop and those that keep a replica hear of a change of the
+// roster.
+func (l *Loop) follow(p *registry.Part, c presence.Change) {
+	p.SetPeers(p.Roster.Len())
 	registry.Loops(p.Roster.Replicas).Each(func(i int) {
 		l.hub.loops[i].Post(func(l *Loop) {
 			if q := p.Channel.Part(l.index); q != nil && q.Replica != nil {
@@ -225,6 +235,10 @@ func (l *Loop) leaveHome(p *registry.Part, s *Session) {
 
 // leave takes a socket out of the roster, at the home loop.
 func (l *Loop) leave(p *registry.Part, peer string, ref registry.Ref) {
+	if !l.hub.alone {
+		l.leaveShare(p, peer, ref)
+		return
+	}
 	if p.Roster == nil { // it was alone
 		p.SetPeers(0)
 		p.Seq++
@@ -243,7 +257,7 @@ func (l *Loop) leave(p *registry.Part, peer string, ref registry.Ref) {
 // The session's input waits for the reply.
 func (s *Session) joinAway(p *registry.Part, r *request) {
 	l := s.loop
-	m, ch, from := s.member(), p.Channel, l.index
+	m, ch := s.member(), p.Channel
 	id, meta := slices.Clone(r.RequestID), r.IncludeSenderMetadata
 	p.Joining++
 	s.held = true
@@ -251,16 +265,27 @@ func (s *Session) joinAway(p *registry.Part, r *request) {
 	l.hub.loops[ch.Home()].Post(func(l *Loop) {
 		q := ch.JoinHome()
 		l.joinHome(q, m)
-		var roster *presence.Roster
-		if m.watches && !registry.Loops(q.Roster.Replicas).Has(from) {
-			q.Roster.Replicas |= 1 << from
-			roster = q.Roster.Cut().Replica()
+		if a := l.entering(q); a != nil {
+			a.then(func(l *Loop) { l.admit(s, p, q, m, id, meta) })
+			return
 		}
-		s.loop.Post(func(l *Loop) { l.admitted(s, p, m.ref, roster, id, meta) })
+		l.admit(s, p, q, m, id, meta)
 	})
 }
 
-// admitted ends joinAway: the home loop has the session in the roster.
+// admit ends joinAway's part at the home loop, where the session is in the roster
+// of q; p is the part of its own loop.
+func (l *Loop) admit(s *Session, p, q *registry.Part, m member, requestID []byte, meta bool) {
+	var roster *presence.Roster
+	if from := m.ref.Loop(); m.watches && q.Roster != nil && !registry.Loops(q.Roster.Replicas).Has(from) {
+		q.Roster.Replicas |= 1 << from
+		roster = q.Roster.Cut().Replica()
+	}
+	s.loop.Post(func(l *Loop) { l.admitted(s, p, m.ref, roster, requestID, meta) })
+}
+
+// admitted ends a subscribe that had to wait: the home loop has the session in the
+// roster.
 func (l *Loop) admitted(s *Session, p *registry.Part, ref registry.Ref, roster *presence.Roster, requestID []byte, meta bool) {
 	p.Joining--
 	if roster != nil {

@@ -150,6 +150,7 @@ func (l *Loop) Open(conn Conn, id *auth.Identity, head []byte) *Session {
 	}
 	l.enter(s)
 	s.peer = app.Space.Enter(id.PeerID, s.ref())
+	l.hub.bus.EnterPeer(app.ID, id.PeerID)
 	s.welcome(id, head)
 	if s.logs() {
 		s.log("session opened", slog.String("peer", id.PeerID), slog.Any("client", addrOf(conn)))
@@ -380,6 +381,7 @@ func (s *Session) leaveAll(subs *int) bool {
 		l.leaveHome(p, s)
 	}
 	s.app.Space.Exit(s.peer.ID, s.ref())
+	l.hub.bus.ExitPeer(s.app.ID, s.peer.ID)
 	s.app.Quota.Disconnect()
 	l.sessions[s.slot] = nil
 	l.gens[s.slot]++

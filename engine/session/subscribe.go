@@ -23,13 +23,17 @@ func (s *Session) subscribe(r *request) {
 		return
 	}
 	part := s.app.Space.Join(string(r.Channel), s.loop.index)
-	if part.AtHome() {
-		s.loop.joinHome(part, s.member())
-		s.joined(part, r.IncludeSenderMetadata)
-		s.ack(r.RequestID)
+	if !part.AtHome() {
+		s.joinAway(part, r)
 		return
 	}
-	s.joinAway(part, r)
+	s.loop.joinHome(part, s.member())
+	if a := s.loop.entering(part); a != nil {
+		s.joinLater(a, r)
+		return
+	}
+	s.joined(part, r.IncludeSenderMetadata)
+	s.ack(r.RequestID)
 }
 
 // find returns the index of the session's subscription to this name, or -1.
@@ -90,7 +94,11 @@ func (s *Session) subscribeWild(r *request) {
 	if r.IncludeSenderMetadata {
 		s.regardMeta(g.Glob, true)
 	}
-	s.ack(r.RequestID)
+	if l.hub.alone {
+		s.ack(r.RequestID)
+		return
+	}
+	s.enterPattern(r)
 }
 
 // regardMeta counts a pattern in or out that asks for sender metadata, on all the
@@ -180,6 +188,7 @@ func (s *Session) drop(i int) {
 	}
 	if u.group != nil {
 		w := l.wild[s.app.Space]
+		l.hub.bus.ExitPattern(s.app.ID, u.group.Glob.String())
 		// The last one moves to where a cast may have been.
 		l.sessions[u.group.Subs[len(u.group.Subs)-1].Slot].hearCasts()
 		if moved := w.Remove(u.group, int(u.index)); int(u.index) < len(u.group.Subs) {
