@@ -37,7 +37,8 @@ type lentConn struct {
 	net.Conn // what is spoken over: socket, or TLS over it
 	socket   socket
 	tls      *secure.Conn // nil: plain
-	client   netip.Addr   // as a proxy has told; else the zero Addr
+	client   netip.Addr   // if told
+	told     bool         // by a proxy; the zero Addr: nobody's
 	reactor  *Reactor
 	mine     *atomic.Int64 // its listener's count, nil if a loop has accepted it
 	given    atomic.Bool

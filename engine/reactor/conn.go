@@ -64,7 +64,7 @@ func (l *loop) open(gc gnet.Conn) gnet.Action {
 		c.tls, c.state = &transport{}, stateHello
 	}
 	switch {
-	case e != nil && e.client.IsValid():
+	case e != nil && e.told:
 		c.setAddr(e.client)
 	case (e == nil || e.fresh) && l.cfg.Proxies.trust(c.Addr()):
 		c.state = stateProxy

@@ -23,7 +23,8 @@
 //
 // A connection whose peer is one of Config.Proxies may begin with a PROXY header,
 // before TLS, and its upgrade request may have been forwarded (X-Forwarded-For);
-// what they say is the client's address. For anybody else neither means a thing.
+// what they say is the client's address. For anybody else neither means a thing, nor
+// does the latter behind a PROXY header that names nobody.
 //
 // # Two processes
 //

@@ -25,7 +25,7 @@ func (c *Conn) handOff(read []byte) gnet.Action {
 	}
 	c.state = stateClosed
 	lent := c.loop.lend(nc)
-	lent.client = c.loop.clients[c]
+	lent.client, lent.told = c.loop.clients[c]
 	c.forgetAddr()
 	if c.tls != nil {
 		lent.over(c.tls.conn)
@@ -71,7 +71,7 @@ func (r *Reactor) Enroll(nc net.Conn, read []byte) error {
 	if !ok {
 		return errors.Join(errors.New("reactor: a foreign connection"), nc.Close())
 	}
-	return r.enroll(lent, &enrolled{read: read, tls: lent.tls, client: lent.client})
+	return r.enroll(lent, &enrolled{read: read, tls: lent.tls, client: lent.client, told: lent.told})
 }
 
 // enroll has one of the loops open c.
@@ -100,5 +100,6 @@ type enrolled struct {
 	fresh  bool // nothing has been read; else the sidecar gives it back
 	read   []byte
 	tls    *secure.Conn // nil: plain
-	client netip.Addr   // as a proxy has told; else the zero Addr
+	client netip.Addr   // if told
+	told   bool         // by a proxy; the zero Addr: nobody's
 }

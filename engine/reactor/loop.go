@@ -32,7 +32,7 @@ type loop struct {
 	heads     []deadline           // connections that have not sent their request head
 	lingering []deadline           // connections that are to end
 	lingers   int64                // bytes queued on those, as of their Finish or the last sweep
-	clients   map[*Conn]netip.Addr // addresses that proxies have told
+	clients   map[*Conn]netip.Addr // addresses that proxies have told; zero: nobody's
 	broken    []*Conn              // a write failed; to be closed
 	opened    []byte               // memory for application data out of records
 	sealed    []byte               // memory for records, borrowed until the next seal

@@ -133,9 +133,8 @@ func (c *Conn) readProxy(buf []byte) gnet.Action {
 	}
 	if err == nil && n > 0 {
 		var client netip.Addr
-		if client, err = proxied(first[:n]); client.IsValid() {
-			c.setAddr(client)
-		}
+		client, err = proxied(first[:n])
+		c.setAddr(client)
 	}
 	if err != nil {
 		c.loop.cfg.Logger.Debug("connection of a proxy ended", "error", err)

@@ -58,6 +58,9 @@ func TestProxied(t *testing.T) {
 		{"forwarded, empty", near, "", []string{""}, "127.0.0.1"},
 		{"header of a client, forwarded by it", near, fromTCP4, []string{"1.1.1.1"}, "203.0.113.7"},
 		{"header of a proxy, forwarded", near, "PROXY TCP4 10.0.0.1 127.0.0.1 1024 80\r\n", []string{"203.0.113.7"}, "203.0.113.7"},
+		{"version 1, unknown, forwarded by the client", near, "PROXY UNKNOWN\r\n", []string{"203.0.113.7"}, "127.0.0.1"},
+		{"version 2, local, forwarded by the client", near, proxyV2(0, 0, ""), []string{"203.0.113.7"}, "127.0.0.1"},
+		{"version 2, unix, forwarded by the client", near, proxyV2(1, 0x31, strings.Repeat("\x00", 216)), []string{"203.0.113.7"}, "127.0.0.1"},
 		{"forwarded by who is not believed", believing("10.0.0.0/8"), "", []string{"203.0.113.7"}, "127.0.0.1"},
 		{"forwarded without proxies", Proxies{}, "", []string{"203.0.113.7"}, "127.0.0.1"},
 		{"forwarded, unix believed alone", Proxies{Unix: true}, "", []string{"203.0.113.7"}, "127.0.0.1"},
@@ -150,19 +153,26 @@ func TestProxyHeaderRefused(t *testing.T) {
 
 // TestProxiedHandoff takes the address along to the sidecar and back.
 func TestProxiedHandoff(t *testing.T) {
-	w, handedC := runWithSidecar(t, Config{Proxies: believing("127.0.0.1/32")})
-	c := w.dial()
-	c.send(fromTCP4 + "GET /v1/usage HTTP/1.1\r\n\r\n")
-	h := await(t, handedC, "nothing was handed over")
-	if err := w.Enroll(h.conn, []byte(goodHead)); err != nil {
-		t.Fatal(err)
+	for _, test := range []struct{ name, first, want string }{
+		{"named", fromTCP4, "203.0.113.7"},
+		{"unknown", "PROXY UNKNOWN\r\n", "127.0.0.1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w, handedC := runWithSidecar(t, Config{Proxies: believing("127.0.0.1/32")})
+			c := w.dial()
+			c.send(test.first + "GET /v1/usage HTTP/1.1\r\n\r\n")
+			h := await(t, handedC, "nothing was handed over")
+			if err := w.Enroll(h.conn, []byte(headOf("GET /v1 HTTP/1.1", "+X-Forwarded-For: 1.1.1.1"))); err != nil {
+				t.Fatal(err)
+			}
+			p := await(t, w.gate.tapC, "no connection was admitted")
+			if got := p.request.Addr.String(); got != test.want {
+				t.Errorf("address: got %s, want %s", got, test.want)
+			}
+			_ = c.Close()
+			w.noClients(t)
+		})
 	}
-	p := await(t, w.gate.tapC, "no connection was admitted")
-	if got := p.request.Addr.String(); got != "203.0.113.7" {
-		t.Errorf("address: got %s, want 203.0.113.7", got)
-	}
-	_ = c.Close()
-	w.noClients(t)
 }
 
 // TestUnixSocket serves a unix socket: WebSockets, the sidecar and back, and proxies.

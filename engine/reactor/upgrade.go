@@ -95,7 +95,7 @@ func (c *Conn) upgrade(head []byte, o *outline) {
 		c.refuse(refusal)
 		return
 	}
-	if peer := c.Addr(); len(h.forwarded) > 0 {
+	if peer := c.Addr(); len(h.forwarded) > 0 && !c.anonymous() {
 		if client := c.loop.cfg.Proxies.behind(peer, bytes.TrimSuffix(h.forwarded, []byte(","))); client != peer {
 			c.setAddr(client)
 		}
@@ -217,7 +217,7 @@ func (c *Conn) refuse(e *HTTPError) {
 
 // Addr returns the client's address, the zero Addr if it is not known.
 func (c *Conn) Addr() netip.Addr {
-	if addr, ok := c.loop.clients[c]; ok {
+	if addr := c.loop.clients[c]; addr.IsValid() {
 		return addr
 	}
 	if a, ok := c.gc.RemoteAddr().(*net.TCPAddr); ok {
@@ -226,7 +226,15 @@ func (c *Conn) Addr() netip.Addr {
 	return netip.Addr{}
 }
 
-// setAddr notes the client's address, as a proxy has told it.
+// anonymous reports whether a PROXY header has named nobody. Whoever passes
+// connections on does not write X-Forwarded-For: the client has, to be somebody.
+func (c *Conn) anonymous() bool {
+	addr, told := c.loop.clients[c]
+	return told && !addr.IsValid()
+}
+
+// setAddr notes the client's address, as a proxy has told it; the zero Addr if
+// that was nobody's.
 func (c *Conn) setAddr(addr netip.Addr) { c.loop.clients[c] = addr }
 
 func (c *Conn) forgetAddr() { delete(c.loop.clients, c) }
