@@ -13,9 +13,8 @@ type Channel struct {
 	space *Space
 
 	// Any goroutine (atomic).
-	loops   atomic.Uint64 // Loops with subscribers
-	askMeta atomic.Int32  // loops with a subscriber that asked for sender metadata
-	peers   atomic.Int32  // peers in the roster
+	loops atomic.Uint64 // Loops with subscribers
+	peers atomic.Int32  // peers in the roster
 
 	// Guarded by the table's shard lock.
 	refs int32
@@ -74,9 +73,6 @@ func (s *Space) release(c *Channel) {
 
 // Loops returns the loops that have subscribers of the channel.
 func (c *Channel) Loops() Loops { return Loops(c.loops.Load()) }
-
-// AskMeta reports whether any subscriber asked for sender metadata.
-func (c *Channel) AskMeta() bool { return c.askMeta.Load() > 0 }
 
 // Peers returns how many peers the roster has.
 func (c *Channel) Peers() int { return int(c.peers.Load()) }

@@ -176,6 +176,9 @@ func (p *Part) SetMeta(i int, on bool) {
 	s.From = p.end(s.stream())
 }
 
+// AskMeta reports whether any subscriber asked for sender metadata.
+func (p *Part) AskMeta() bool { return p.meta > 0 }
+
 // Watched reports whether any subscriber may see the roster.
 func (p *Part) Watched() bool { return p.watch > 0 }
 
@@ -183,12 +186,7 @@ func (p *Part) count(flags uint8, by int) {
 	if flags&FlagPresence != 0 {
 		p.watch += uint32(by)
 	}
-	if flags&FlagMeta == 0 {
-		return
-	}
-	was := p.meta
-	p.meta += uint32(by)
-	if (was == 0) != (p.meta == 0) {
-		p.askMeta.Add(int32(by))
+	if flags&FlagMeta != 0 {
+		p.meta += uint32(by)
 	}
 }

@@ -87,13 +87,12 @@ func (h *Hub) publishHere(p cluster.Publication, done func(int)) {
 	a := h.App(p.App)
 	ch := a.Space.Find(p.Channel)
 	to := h.targets(a, ch)
-	m := &publication{app: a, ch: ch, channel: p.Channel, from: p.From, except: noSocket, kept: true, at: h.time(), plain: p.Frame}
-	if m.plain == nil {
-		m.plain = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, p.Channel, p.From, nil, p.Data))
+	m := &publication{app: a, ch: ch, channel: p.Channel, from: p.From, meta: string(p.FromMetadata), except: noSocket, kept: true, at: h.time()}
+	f := p.Frame
+	if f == nil {
+		f = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, p.Channel, p.From, nil, p.Data))
 	}
-	if p.FromMetadata != nil && (a.Space.Wild() != 0 || ch != nil && ch.AskMeta()) {
-		m.meta = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, p.Channel, p.From, p.FromMetadata, p.Data))
-	}
+	m.hold(f, len(p.Data))
 	h.fanOut(m, to, then(to.Len(), done))
 }
 

@@ -12,6 +12,7 @@ import (
 // had got it at once.
 type cast struct {
 	publication
+	full   []byte            // the frame with the sender's metadata; nil: not needed so far
 	named  *registry.Part    // whose subscribers have it by name; nil: nobody has
 	seq    uint32            // the loop's number for it, among those of frames
 	told   []told            // what is told of its sender before it
@@ -59,7 +60,7 @@ func (l *Loop) cast(w *registry.Wild, m *publication, named *registry.Part, coun
 	}
 	l.seq++
 	c.seq = l.seq
-	c.weight += int64(len(m.plain) + len(m.meta))
+	c.weight += int64(len(m.frame))
 	l.inbound.Add(c.weight)
 	l.lastCast++
 	l.casts.push(c)
@@ -144,10 +145,13 @@ func (s *Session) takeCast(c *cast) {
 			l.tellOne(s, t.part, i, t.to)
 		}
 	}
-	if c.meta != nil && s.wildMeta(c.channel) > 0 {
-		s.put(c.meta)
+	if c.meta != "" && s.wildMeta(c.channel) > 0 {
+		if c.full == nil {
+			c.full = l.withMeta(nil, &c.publication)
+		}
+		s.put(c.full)
 	} else {
-		s.put(c.plain)
+		s.put(c.frame)
 	}
 	c.count++
 	l.delivered(c.app, 1)

@@ -248,3 +248,44 @@ func TestCastMeetsNewSubscriber(t *testing.T) {
 		}
 	})
 }
+
+// TestMetadataFindsNewSubscriber: a publish on another loop is on its way when
+// somebody here asks for the sender's metadata, as the first. Who has the ack of
+// that gets it.
+func TestMetadataFindsNewSubscriber(t *testing.T) {
+	for _, tc := range []struct{ name, before, subscribe string }{
+		{"by name", `"d"`, `"channel":"c"`},
+		{"by name, anew", `"c"`, `"channel":"c"`},
+		{"by pattern", `"d"`, `"channel":"*"`},
+		{"by pattern, anew", `"*"`, `"channel":"*"`},
+		{"by pattern, too", `"c"`, `"channel":"*"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCrew(t, 2, testLimits())
+				from, other, sub := c.open(t, 0, "ann", `{"m":1}`), c.open(t, 1, "bob", ""), c.open(t, 1, "eve", "")
+				textTo(other, `{"type":"subscribe","channel":"c"}`)
+				textTo(sub, `{"type":"subscribe","channel":%s}`, tc.before)
+				c.pass(time.Second)
+				sub.take()
+				c.loops[1].Begin()
+				textTo(from, `{"type":"publish","channel":"c","data":1}`)
+				sub.session.Receive(clientFrame(1, []byte(`{"type":"subscribe",`+tc.subscribe+`,"includeSenderMetadata":true,"requestId":"s"}`)))
+				c.turns()
+				got := ""
+				for _, s := range sub.take() {
+					var f serverFrame
+					if err := json.Unmarshal(s.payload, &f); err != nil {
+						t.Fatal(err)
+					}
+					if f.Type == "ack" || f.Type == "message" {
+						got += f.Type + string(f.FromMetadata) + " "
+					}
+				}
+				if want := `ack message{"m":1} `; got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}

@@ -88,7 +88,7 @@ type Loop struct {
 	scanner     protocol.Scanner
 	text        []byte    // scratch: a server frame's payload
 	wire        []byte    // scratch: a whole frame on its way into a cork
-	message     [2][]byte // scratch: the frames of the publication under way, plain and with metadata
+	message     [2][]byte // scratch: frames of a publication, without metadata and with
 }
 
 func newLoop(h *Hub, index int, counts *telemetry.Loop) *Loop {

@@ -23,10 +23,11 @@ type publication struct {
 	channel string
 	from    string
 	except  registry.Ref  // the sending socket, or noSocket
-	kept    bool          // the frames are its own, not borrowed
+	meta    string        // the sender's metadata, "" without
+	kept    bool          // the frame is its own, not borrowed
 	at      time.Duration // when it came, by the hub's clock
-	plain   []byte        // whole frame
-	meta    []byte        // whole frame with the sender's metadata; nil: as plain
+	frame   []byte        // whole, without the metadata
+	data    []byte        // a part of frame
 }
 
 // publish sends a message to the channel's other subscribers.
@@ -44,12 +45,14 @@ func (s *Session) publish(r *request) {
 		name = string(r.Channel)
 	}
 	to := l.hub.targets(s.app, ch)
-	m := publication{app: s.app, ch: ch, channel: name, from: s.peer.ID, except: s.ref(), at: l.clock}
+	m := publication{app: s.app, ch: ch, channel: name, from: s.peer.ID, meta: s.meta, except: s.ref(), at: l.clock}
 	if to != 0 || !l.hub.alone {
-		m.plain, m.meta = l.encode(ch, name, s.peer.ID, s.meta, r.Data, s.app.Space.Wild() != 0)
+		l.text = protocol.AppendMessage(l.text[:0], name, m.from, nil, r.Data)
+		l.message[0] = frame.AppendFrame(l.message[0][:0], frame.OpText, l.text)
+		m.hold(l.message[0], len(r.Data))
 	}
 	err := l.hub.bus.Publish(cluster.Publication{
-		App: s.app.ID, Channel: name, From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data, Frame: m.plain,
+		App: s.app.ID, Channel: name, From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data, Frame: m.frame,
 	}, nil)
 	if others := to &^ (1 << l.index); others != 0 {
 		l.hub.fanOut(m.clone(), others, nil)
@@ -76,35 +79,36 @@ func (h *Hub) targets(app *App, ch *registry.Channel) registry.Loops {
 	return to
 }
 
-// encode builds the frame of a message once for all who get it, and once more
-// with the sender's metadata if somebody may have asked for that. Both are
-// borrowed until the next encode.
-func (l *Loop) encode(ch *registry.Channel, name, from, meta string, data []byte, wild bool) (plain, withMeta []byte) {
-	l.text = protocol.AppendMessage(l.text[:0], name, from, nil, data)
-	plain = frame.AppendFrame(l.message[0][:0], frame.OpText, l.text)
-	l.message[0] = plain
-	if meta != "" && (wild || ch != nil && ch.AskMeta()) {
-		l.text = protocol.AppendMessage(l.text[:0], name, from, raw(meta), data)
-		withMeta = frame.AppendFrame(l.message[1][:0], frame.OpText, l.text)
-		l.message[1] = withMeta
-	}
-	return plain, withMeta
+// hold gives the publication its frame, which ends with so many bytes of data and
+// a brace.
+func (m *publication) hold(f []byte, size int) {
+	end := len(f) - 1
+	m.frame, m.data = f, f[end-size:end]
+}
+
+// withMeta returns the frame with the sender's metadata, which there is, in dst's
+// memory. It is for the loop that delivers: whether somebody there has asked for it
+// is known to that alone, and may change while the publication is on its way.
+func (l *Loop) withMeta(dst []byte, m *publication) []byte {
+	l.text = protocol.AppendMessage(l.text[:0], m.channel, m.from, raw(m.meta), m.data)
+	return frame.AppendFrame(dst[:0], frame.OpText, l.text)
 }
 
 // raw returns the bytes of s, to be read only.
 func raw(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-// clone returns the publication with frames of its own, for other loops.
+// clone returns the publication with a frame of its own, for other loops.
 func (m *publication) clone() *publication {
 	c := *m
-	c.plain, c.meta, c.kept = slices.Clone(m.plain), slices.Clone(m.meta), true
+	c.hold(slices.Clone(m.frame), len(m.data))
+	c.kept = true
 	return &c
 }
 
 // fanOut hands the publication to the loops. Any goroutine. t, if not nil,
 // counts the sockets it goes to.
 func (h *Hub) fanOut(m *publication, to registry.Loops, t *tally) {
-	size := int64(len(m.plain) + len(m.meta))
+	size := int64(len(m.frame))
 	task := func(l *Loop) {
 		l.inbound.Add(-size)
 		l.deliverAll(m, t)
@@ -186,7 +190,12 @@ func (l *Loop) append(p *registry.Part, m *publication) int {
 		sender.gather()
 	}
 	l.seq++
-	size := p.Append(m.plain, m.meta, l.seq)
+	var meta []byte
+	if m.meta != "" && p.AskMeta() {
+		l.message[1] = l.withMeta(l.message[1], m)
+		meta = l.message[1]
+	}
+	size := p.Append(m.frame, meta, l.seq)
 	if p.Out.Since == 0 {
 		p.Out.Since = m.at
 	}
