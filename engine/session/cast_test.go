@@ -289,3 +289,28 @@ func TestMetadataFindsNewSubscriber(t *testing.T) {
 		})
 	}
 }
+
+// TestCastsComeRound: as many casts as there are numbers for them pass by a
+// session, which then gets the one that is for it.
+func TestCastsComeRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := testLimits()
+		limits.PingInterval = time.Second
+		c := newCrew(t, 1, limits)
+		from, sub := c.open(t, 0, "ann", ""), c.open(t, 0, "bob", "")
+		textTo(sub, `{"type":"subscribe","channel":"w/*"}`)
+		sub.take()
+		for _, casts := range []uint32{1 << 31, 1<<31 - 1} {
+			c.loops[0].lastCast += casts
+			c.pass(2 * limits.PingInterval)
+			for _, w := range []*wire{from, sub} { // they are alive
+				w.feed(clientFrame(10, nil))
+			}
+		}
+		textTo(from, `{"type":"publish","channel":"w/1","data":1}`)
+		c.turns()
+		if got := sub.heardOf(); got != "1" {
+			t.Errorf("got %q, want 1", got)
+		}
+	})
+}

@@ -51,7 +51,7 @@ type Session struct {
 	// Loop-owned.
 	lastSeen moment // when the client was last heard
 	nextPing moment // when it is to be pinged
-	heard    uint32 // the last cast it was looked at for; it wraps around
+	heard    uint32 // the last cast it was looked at for; it wraps around, and each tick catches up
 	bucket   quota.Bucket
 	reader   frame.Reader
 	subs     []subscription

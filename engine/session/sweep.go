@@ -46,6 +46,7 @@ func (s *Session) tick() {
 	if !s.open {
 		return
 	}
+	s.heard = l.lastCast - uint32(s.behindCasts()) // lest the numbers come round to it
 	ping := l.hub.limits.PingInterval.Milliseconds()
 	if b := s.under().stream; b != nil {
 		// The ping waits behind the snapshot; that it drains is a sign of life.
