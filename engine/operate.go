@@ -26,6 +26,10 @@ func (s *Server) checkAdmin() error {
 // serveAdmin makes what the admin address serves.
 func (s *Server) serveAdmin() {
 	s.series = telemetry.NewSeries(len(s.loops), s.hub.Counts)
+	var nameFor func(string) string
+	if s.certificates != nil {
+		nameFor = s.certificates.NameFor
+	}
 	handler := admin.New(admin.Options{
 		Backend:  operator{backend{s.hub}, s},
 		Series:   s.series,
@@ -35,7 +39,7 @@ func (s *Server) serveAdmin() {
 		Token:    s.cfg.AdminToken,
 		Ready:    s.ready,
 		Public:   s.Addr(),
-		Secure:   s.cfg.TLS.enabled(),
+		NameFor:  nameFor,
 		AppsFile: s.cfg.AppsFile,
 		Version:  s.cfg.Version,
 		Commit:   s.cfg.Commit,

@@ -207,3 +207,28 @@ func TestPage(t *testing.T) {
 		t.Errorf("the root leads to %q", got)
 	}
 }
+
+// TestSocketOrigin: the console's pages connect to where the public address's
+// certificate is right.
+func TestSocketOrigin(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		nameFor func(string) string
+		want    string
+	}{
+		{"plain", nil, "ws://localhost:8080"},
+		{"reached by the certificate's name", func(host string) string { return host }, "wss://localhost:8080"},
+		{"reached by another", func(string) string { return "Chat.test" }, "wss://chat.test:8080"},
+		{"no host name", func(string) string { return "chat.test; script-src *" }, "wss://localhost:8080"},
+	} {
+		w := newWorld(t, func(o *Options) { o.NameFor = test.nameFor })
+		res := w.do("GET", "/console/", "")
+		if got := res.Header.Get("Content-Security-Policy"); !strings.Contains(got, "connect-src 'self' "+test.want+";") {
+			t.Errorf("%s: got the policy %q, want it to allow %s", test.name, got, test.want)
+		}
+		body, err := io.ReadAll(w.do("GET", "/console/session", "").Body)
+		if err != nil || !strings.Contains(string(body), `"publicURL":"`+test.want+`/v1"`) {
+			t.Errorf("%s: got %s, %v; want %s", test.name, body, err, test.want)
+		}
+	}
+}

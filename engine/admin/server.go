@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -59,9 +60,11 @@ type Options struct {
 
 	// Ready says why the server does not want traffic.
 	Ready func() error
-	// Public is the public address, and Secure tells that it speaks TLS.
-	Public net.Addr
-	Secure bool
+	// Public is the public address. If it speaks TLS, NameFor returns the host by
+	// which clients must name it for its certificate to be right, given the one by
+	// which it is reached; nil: it is plain.
+	Public  net.Addr
+	NameFor func(host string) string
 	// AppsFile is where keys are created and revoked; empty: nowhere.
 	AppsFile string
 
@@ -180,7 +183,8 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request, notReady er
 }
 
 // socketHost is the host and port at which the client of r reaches the public
-// address: the one it is at, or that of r where it is every address.
+// address: the one it is at, or that of r where it is every address, or that of a
+// certificate if it is for neither.
 func (s *Server) socketHost(r *http.Request) string {
 	host, port, err := net.SplitHostPort(s.Public.String())
 	if err != nil {
@@ -191,12 +195,17 @@ func (s *Server) socketHost(r *http.Request) string {
 			host = "127.0.0.1"
 		}
 	}
+	if s.NameFor != nil {
+		if name := strings.ToLower(s.NameFor(host)); isName(name) { // fit to stand in a header
+			host = name
+		}
+	}
 	return net.JoinHostPort(host, port)
 }
 
 // socketOrigin is the origin of the public address.
 func (s *Server) socketOrigin(r *http.Request) string {
-	if s.Secure {
+	if s.NameFor != nil {
 		return "wss://" + s.socketHost(r)
 	}
 	return "ws://" + s.socketHost(r)

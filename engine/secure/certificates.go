@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -94,6 +95,28 @@ func (c *Certificates) Config() *tls.Config {
 		// A turn's frames leave in one record where they fit.
 		DynamicRecordSizingDisabled: true,
 	}
+}
+
+// NameFor returns host if there is, or will be, a certificate for it, else the first
+// name that one is for; host if none is for a single name.
+func (c *Certificates) NameFor(host string) string {
+	var names []string
+	if c.acme != nil {
+		for _, d := range c.acme.domains {
+			names = append(names, d.name)
+		}
+	}
+	for _, cert := range *c.read.Load() {
+		if cert.Leaf.VerifyHostname(host) == nil {
+			return host
+		}
+		names = append(names, cert.Leaf.DNSNames...)
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, "*") })
+	if len(names) == 0 || slices.Contains(names, host) {
+		return host
+	}
+	return names[0]
 }
 
 // choose returns the certificate for a client: by the name that it asks for, the

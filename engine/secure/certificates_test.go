@@ -153,3 +153,39 @@ func TestKeyMode(t *testing.T) {
 		}
 	}
 }
+
+func TestNameFor(t *testing.T) {
+	dir, i := t.TempDir(), newIssuer(t)
+	var pairs []Pair
+	for _, names := range [][]string{{"*.wild.test"}, {"chat.test", "also.test"}} {
+		pair := pairIn(dir, strings.TrimPrefix(names[0], "*."))
+		i.issue(t, pair, names...)
+		pairs = append(pairs, pair)
+	}
+	authority := &ACME{Domains: []string{"Auto.test", "second.test"}, CacheDir: dir}
+	tests := []struct {
+		name        string
+		pairs       []Pair
+		acme        *ACME
+		asked, want string
+	}{
+		{"the certificate's", pairs, nil, "chat.test", "chat.test"},
+		{"its second", pairs, nil, "also.test", "also.test"},
+		{"one of the wildcard", pairs, nil, "any.wild.test", "any.wild.test"},
+		{"an address", pairs, nil, "127.0.0.1", "chat.test"},
+		{"no certificate's", pairs, nil, "else.test", "chat.test"},
+		{"no single name", pairs[:1], nil, "127.0.0.1", "127.0.0.1"},
+		{"a domain", nil, authority, "second.test", "second.test"},
+		{"no domain", nil, authority, "127.0.0.1", "auto.test"},
+		{"the certificate's, beside a domain", pairs, authority, "chat.test", "chat.test"},
+	}
+	for _, test := range tests {
+		c, err := Open(test.pairs, test.acme, discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.NameFor(test.asked); got != test.want {
+			t.Errorf("%s: got %s for %s, want %s", test.name, got, test.asked, test.want)
+		}
+	}
+}

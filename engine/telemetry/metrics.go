@@ -85,7 +85,7 @@ var counters = []counter{
 	{describe("frames_sent_total", "WebSocket frames sent."), func(l *Loop) uint64 { return l.FramesOut }},
 	{describe("received_bytes_total", "Bytes of WebSocket frames received."), func(l *Loop) uint64 { return l.BytesIn }},
 	{describe("sent_bytes_total", "Bytes of WebSocket frames sent."), func(l *Loop) uint64 { return l.BytesOut }},
-	{describe("writes_total", "Writes to sockets; deliveries by writes is the coalescing factor."), func(l *Loop) uint64 { return l.Writes }},
+	{describe("writes_total", "Writes to sockets; frames sent by writes is the coalescing factor."), func(l *Loop) uint64 { return l.Writes }},
 	{describe("publishes_total", "Messages published, by clients and by REST."), func(l *Loop) uint64 { return l.Publishes }},
 	{describe("directs_total", "Direct messages, by clients and by REST."), func(l *Loop) uint64 { return l.Directs }},
 	{describe("deliveries_total", "Published messages handed to subscribers, once for each."), func(l *Loop) uint64 { return l.Deliveries }},

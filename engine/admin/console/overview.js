@@ -46,7 +46,7 @@ function showTiles(t, now) {
   t.connections.set(number(now.connections), now.capacity ? `of ${number(now.capacity)} at most` : 'open now');
   t.channels.set(number(now.channels), `in ${now.apps === 1 ? 'one app' : `${number(now.apps)} apps`}`);
   t.in.set(rate(newest('framesIn')), `${compact(now.totals.framesIn)} since start`);
-  t.out.set(rate(newest('deliveries')), writes ? `${compact(newest('deliveries') / writes)} a write` : `${compact(now.totals.deliveries)} since start`);
+  t.out.set(rate(newest('deliveries')), writes ? `${compact(newest('framesOut') / writes)} frames a write` : `${compact(now.totals.deliveries)} since start`);
   t.latency.set(flush === null ? '–' : seconds(flush), '99 % within');
   t.uptime.set(span((now.nowAt - now.startedAt) / 1000), `${now.loops} event loops`);
 }
