@@ -38,7 +38,7 @@ type crowd struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
-	connects atomic.Int64
+	connects atomic.Int64 // of members
 	visits   atomic.Int64
 	acked    atomic.Int64
 	stopped  sync.Once
@@ -89,7 +89,6 @@ func (c *crowd) connect(i int) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.connects.Add(1)
 	conn = withBuffered(conn, buffered)
 	if text, err := wsutil.ReadServerText(conn); err != nil || !bytes.HasPrefix(text, []byte(`{"type":"welcome"`)) {
 		_ = conn.Close()
@@ -179,6 +178,7 @@ func (m *member) session() (pause time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
+	m.crowd.connects.Add(1)
 	defer conn.Close()
 	if err := m.say(conn, `{"type":"subscribe","channel":"`+m.room()+`","requestId":"sub"}`); err != nil {
 		return 0, err
