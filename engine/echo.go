@@ -38,7 +38,7 @@ func NewEcho(cfg EchoConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{log: cfg.Logger, reactor: r, readyC: make(chan struct{})}
+	s := &Server{log: cfg.Logger, reactor: r, readyC: make(chan struct{}), drainC: make(chan struct{})}
 	for range cfg.Loops {
 		s.loops = append(s.loops, echoLoop{})
 	}

@@ -58,6 +58,7 @@ type Server struct {
 
 	startErr error         // why a successor cannot serve; set before the reactor ends
 	readyC   chan struct{} // closed when connections are accepted
+	drainC   chan struct{} // closed when the server drains, with no successor
 	serving  atomic.Bool   // connections are accepted and the server is not draining
 	reloadMu sync.Mutex    // one reload at a time
 }
@@ -70,7 +71,7 @@ func New(cfg Config) (_ *Server, err error) {
 	}
 	s := &Server{
 		cfg: cfg, log: slog.New(telemetry.Sample(cfg.Logger.Handler())), listeners: map[string]handover.Listener{},
-		readyC: make(chan struct{}), takenC: make(chan struct{}), supersededC: make(chan struct{}),
+		readyC: make(chan struct{}), drainC: make(chan struct{}), takenC: make(chan struct{}), supersededC: make(chan struct{}),
 	}
 	defer func() {
 		if err != nil {
@@ -238,6 +239,10 @@ func (s *Server) handBack(c net.Conn, read []byte) {
 // Ready is closed once Run accepts connections.
 func (s *Server) Ready() <-chan struct{} { return s.readyC }
 
+// Draining is closed when the server drains because it was told to end, and not
+// because its successor serves.
+func (s *Server) Draining() <-chan struct{} { return s.drainC }
+
 // Run serves until ctx is done, then drains and returns nil. It is called once,
 // and releases everything New has opened.
 func (s *Server) Run(ctx context.Context) error {
@@ -269,7 +274,11 @@ func (s *Server) Run(ctx context.Context) error {
 	case err := <-endedC: // the loops must not end by themselves
 		return errors.Join(err, s.startErr)
 	case <-ctx.Done():
-		s.drain()
+		if s.endsAlone() {
+			s.drain()
+		} else {
+			s.leave()
+		}
 	case <-s.supersededC:
 		s.leave()
 	}
@@ -332,7 +341,7 @@ const settleTime = time.Second
 // drain closes all sessions in batches, so that their clients do not come back
 // all at once.
 func (s *Server) drain() {
-	s.serving.Store(false)
+	close(s.drainC)
 	if s.hub == nil {
 		return
 	}

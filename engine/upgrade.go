@@ -16,7 +16,8 @@ var (
 
 // Upgrade starts the program anew, as it is on the disk now, and returns when the
 // new process serves: Run then drains and returns. On an error all is as before.
-// Any goroutine; an upgrade while one is under way is an error.
+// Any goroutine; an upgrade while one is under way is an error. When Run's ctx is
+// done, ctx is to be done, too: Run waits for what comes of the upgrade.
 func (s *Server) Upgrade(ctx context.Context) error {
 	if !s.upgradeMu.TryLock() {
 		return errUpgrading
@@ -55,8 +56,19 @@ func (s *Server) Upgrade(ctx context.Context) error {
 	return nil
 }
 
-// Superseded is closed when a successor serves, and this server ends.
-func (s *Server) Superseded() <-chan struct{} { return s.supersededC }
+// endsAlone is called when the server is to end. It reports whether no successor
+// serves, which one may have begun to at that very moment; none will any more.
+func (s *Server) endsAlone() bool {
+	s.upgradeMu.Lock()
+	defer s.upgradeMu.Unlock()
+	select {
+	case <-s.supersededC:
+		return false
+	default:
+		s.serving.Store(false)
+		return true
+	}
+}
 
 // stragglerTime is how long connections may still come whose handshakes had begun
 // when the successor took over: a lost packet is sent again after a second.

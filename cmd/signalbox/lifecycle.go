@@ -50,15 +50,8 @@ func (l *lifecycle) tellReady(logger *slog.Logger) {
 	tellManager(logger, daemon.SdNotifyReady+"\nMAINPID="+strconv.Itoa(os.Getpid()))
 }
 
-// tellStopping tells systemd that the server drains, when it does, unless a
-// successor serves: the service goes on then.
-func (l *lifecycle) tellStopping(superseded <-chan struct{}, logger *slog.Logger) {
-	select {
-	case <-l.ctx.Done():
-		tellManager(logger, daemon.SdNotifyStopping)
-	case <-superseded:
-	}
-}
+// tellStopping tells systemd that the service ends.
+func tellStopping(logger *slog.Logger) { tellManager(logger, daemon.SdNotifyStopping) }
 
 func tellManager(logger *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {

@@ -132,7 +132,8 @@ func (c *serveCmd) Run(std *stdio) error {
 		if p := config.Predecessor; p != nil {
 			_ = p.Serving() // if nobody is there to hear it, this process serves all the same
 		}
-		life.tellStopping(server.Superseded(), logger)
+		<-server.Draining()
+		tellStopping(logger) // not when a successor serves: the service goes on then
 	}()
 	go c.switchOnSignal(life.ctx, life.levelC, logger)
 	go life.upgradeOnSignal(server.Upgrade, logger)
