@@ -117,12 +117,20 @@ const (
 
 // takeOver waits until the predecessor has ended and takes what it had to itself.
 func (s *Server) takeOver(ctx context.Context) {
-	defer close(s.takenC)
+	taken := s.inherit(ctx)
+	close(s.takenC)
+	if taken { // who reads it may have this process replaced at once
+		s.log.Info("the process before this one has ended")
+	}
+}
+
+// inherit is takeOver, but for telling. It reports whether all was taken.
+func (s *Server) inherit(ctx context.Context) bool {
 	select {
 	case <-s.cfg.Predecessor.Gone():
 	case <-ctx.Done():
 		s.log.Error("the process before this one has not ended: what was counted since is lost")
-		return
+		return false
 	}
 	select {
 	case <-s.readyC:
@@ -134,8 +142,7 @@ func (s *Server) takeOver(ctx context.Context) {
 	for failures := 1; ; failures++ {
 		err := s.attach()
 		if err == nil {
-			s.log.Info("the process before this one has ended")
-			return
+			return true
 		}
 		if failures == attachTold {
 			s.log.Error("the data directory cannot be taken over; counting in memory and trying again", "error", err)
@@ -144,7 +151,7 @@ func (s *Server) takeOver(ctx context.Context) {
 		case <-time.After(attachAgain):
 		case <-ctx.Done():
 			s.log.Error("the data directory was not taken over: what was counted is lost", "error", err)
-			return
+			return false
 		}
 	}
 }
