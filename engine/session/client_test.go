@@ -188,7 +188,7 @@ func (c *client) send(to string) {
 }
 
 func (c *client) ping() {
-	since := c.world.settledMarks()
+	since := c.world.settledMarks(c.loop.node)
 	c.request(`{"type":"ping"}`, expectation{answer: "pong", settle: func(string) {
 		c.checkViews("at a fence", since)
 	}})

@@ -76,13 +76,18 @@ func testHub(t testing.TB, loops int, limits Limits) *Hub { return testHubTo(t, 
 
 // testHubTo returns a hub whose events go to e.
 func testHubTo(t testing.TB, loops int, limits Limits, e registry.Events) *Hub {
+	return testHubOn(t, loops, limits, e, cluster.Local{})
+}
+
+// testHubOn is testHubTo of a node of a cluster.
+func testHubOn(t testing.TB, loops int, limits Limits, e registry.Events, bus cluster.Bus) *Hub {
 	t.Helper()
 	ledger, err := quota.Open("", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return NewHub(Config{
-		Loops: loops, Limits: limits, Keys: testKeys(t), Ledger: ledger, Bus: cluster.Local{}, Logger: slog.New(slog.DiscardHandler),
+		Loops: loops, Limits: limits, Keys: testKeys(t), Ledger: ledger, Bus: bus, Logger: slog.New(slog.DiscardHandler),
 		Events: func(string) registry.Events { return e },
 	})
 }

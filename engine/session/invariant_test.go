@@ -149,12 +149,14 @@ func (w *world) roster(name string) map[string]bool {
 	return peers
 }
 
-// checkRosters holds the rosters of a channel at rest against the model.
-func (w *world) checkRosters(name string) {
+// checkRosters holds the rosters of a channel at rest, on a node, against the
+// model.
+func (w *world) checkRosters(node int, name string) {
 	want := w.roster(name)
-	ch := w.hub.App("app_one").Space.Find(name)
+	loops := w.loops[node*w.kind.loops:][:w.kind.loops]
+	ch := w.hubs[node].App("app_one").Space.Find(name)
 	if ch == nil {
-		if len(want) > 0 {
+		if w.subscribed(node, name) {
 			w.fault("%s is gone with %d members", name, len(want))
 		}
 		return
@@ -168,7 +170,7 @@ func (w *world) checkRosters(name string) {
 	if home.Roster != nil {
 		replicas = registry.Loops(home.Roster.Replicas)
 	}
-	at := peersOf(w.loops[ch.Home()].cut(home))
+	at := peersOf(loops[ch.Home()].cut(home))
 	for peer := range at {
 		if !want[peer] {
 			w.fault("%s: %s is in the roster", name, peer)
@@ -177,7 +179,7 @@ func (w *world) checkRosters(name string) {
 	if len(at) != len(want) || ch.Peers() != len(want) {
 		w.fault("%s: %d in the roster, %d counted, want %d", name, len(at), ch.Peers(), len(want))
 	}
-	for i := range w.loops {
+	for i := range loops {
 		p := ch.Part(i)
 		if p == nil || !replicas.Has(i) {
 			continue
@@ -188,11 +190,27 @@ func (w *world) checkRosters(name string) {
 			w.fault("%s: loop %d has %v, home %v", name, i, got, at)
 		}
 	}
-	for i := range w.loops {
+	for i := range loops {
 		if p := ch.Part(i); p != nil && p.Watched() && i != ch.Home() && !replicas.Has(i) {
 			w.fault("%s: loop %d watches and is not told", name, i)
 		}
 	}
+}
+
+// subscribed reports whether the node has a subscriber of the channel, by the
+// model.
+func (w *world) subscribed(node int, name string) bool {
+	for _, c := range w.clients {
+		if c.loop.node == node && c.histories[name].now() {
+			return true
+		}
+	}
+	for _, c := range w.crowd {
+		if c.session.loop.hub == w.hubs[node] && c.session.find([]byte(name)) >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // peersOf returns the peers of a roster with their metadata.
@@ -204,7 +222,14 @@ func peersOf(c presence.Cut) map[string]string {
 
 // checkEmpty reports what is left in a world that everybody has left.
 func (w *world) checkEmpty() {
-	space := w.hub.App("app_one").Space
+	for _, h := range w.hubs {
+		w.checkEmptyHub(h)
+	}
+	w.checkEmptyLoops()
+}
+
+func (w *world) checkEmptyHub(h *Hub) {
+	space := h.App("app_one").Space
 	for _, name := range w.names {
 		if space.Find(name) != nil {
 			w.fault("channel %s is left", name)
@@ -218,16 +243,19 @@ func (w *world) checkEmpty() {
 	if space.Wild() != 0 {
 		w.fault("wildcard interest is left: %b", space.Wild())
 	}
-	if n := w.hub.App("app_one").Quota.Usage(w.hub.start).ConcurrentNow; n != 0 {
+	if n := h.App("app_one").Quota.Usage(h.start).ConcurrentNow; n != 0 {
 		w.fault("%d connections are counted", n)
 	}
+}
+
+func (w *world) checkEmptyLoops() {
 	for _, c := range w.clients {
 		if s := c.session; s != nil && s.loop.session(s.ref()) == s {
 			w.fault("%s is left: over %v, held %v, lost %v, %d bytes unread", c.name, c.over, s.held, s.lost, len(c.unread))
 		}
 	}
 	for _, l := range w.loops {
-		left := l.open + len(l.slow.list) + l.casts.len() + int(l.inbound.Load()) + l.dirty.len() + l.dirtyDeltas.len() + len(l.untold) + int(l.inbox.posted.Load()-l.inbox.done) + l.gone.len() + l.parked.len() + len(l.timers.queue) - 1 // the sweep
+		left := l.open + len(l.abroad.list) + len(l.abroad.of) + len(l.slow.list) + l.casts.len() + int(l.inbound.Load()) + l.dirty.len() + l.dirtyDeltas.len() + len(l.untold) + int(l.inbox.posted.Load()-l.inbox.done) + l.gone.len() + l.parked.len() + len(l.timers.queue) - 1 // the sweep
 		for _, wild := range l.wild {
 			for _, name := range w.names {
 				wild.Match(name, func(*registry.Group) { left++ })

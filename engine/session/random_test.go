@@ -45,6 +45,11 @@ var worlds = []struct {
 	{"tight budgets and long snapshots", kind{loops: 2, tight: true, crowd: 300, crowdPeers: 300, crowdMeta: 10}, 3, 500},
 	{"a crowd with patterns", kind{loops: 2, crowd: 1200, crowdPeers: 3, wild: true}, 4, 600},
 	{"tight budgets and patterns", kind{loops: 2, tight: true, crowd: 60, crowdPeers: 7, wild: true}, 8, 1500},
+	{"two nodes", kind{loops: 1, nodes: 2}, 8, 3000},
+	{"three nodes of two loops", kind{loops: 2, nodes: 3}, 8, 3000},
+	{"three nodes with tight budgets", kind{loops: 2, nodes: 3, tight: true}, 6, 3000},
+	{"three nodes and a crowd", kind{loops: 2, nodes: 3, crowd: 60, crowdPeers: 20, crowdMeta: 10, wild: true}, 4, 1000},
+	{"nodes that lose one another", kind{loops: 2, nodes: 3, cuts: true}, 8, 3000},
 	{"snapshots in parts", kind{loops: 2, crowd: 60, crowdPeers: 60, crowdMeta: 3900}, 3, 600},
 }
 

@@ -118,6 +118,9 @@ func (c *client) message(f serverFrame) {
 		}
 	}
 	for name, v := range c.views {
+		if w.kind.cuts && p.node != c.loop.node {
+			break // the step may have been lost
+		}
 		c.checkPeer("before a post of its", name, v, p.sender, p.told)
 	}
 }

@@ -21,8 +21,10 @@ import (
 type world struct {
 	t      *testing.T
 	random *rand.Rand
-	hub    *Hub
-	loops  []*simLoop
+	hub    *Hub // the first of hubs
+	hubs   []*Hub
+	mesh   *mesh      // between hubs; nil if there is one
+	loops  []*simLoop // of all hubs, one after another
 	kind   kind
 	// finishedC has the posts from outside that are handed over, unless parallel.
 	finishedC chan *post
@@ -44,6 +46,8 @@ type world struct {
 // kind is what a world is like.
 type kind struct {
 	loops    int
+	nodes    int  // hubs with so many loops each, in a cluster; 0: one alone
+	cuts     bool // nodes lose one another, and what was under way between them
 	parallel bool
 	lonely   bool // each client is a peer of its own
 	pad      int  // the longest data, in bytes
@@ -58,6 +62,7 @@ type kind struct {
 type simLoop struct {
 	*Loop
 	flag
+	node int
 	// Of a parallel world: what the loop's goroutine has to do.
 	wakeC    chan struct{}
 	commandC chan func()
@@ -80,19 +85,30 @@ func (b bell) Submit() {}
 func newWorld(t *testing.T, seed uint64, k kind) *world {
 	limits := testLimits()
 	limits.MaxMessageSize += k.pad
-	j := newJournal()
 	if k.tight || k.crowdMeta > 0 {
 		// Who reads is not to be closed for what gathers behind a long snapshot.
 		limits.MaxBacklog, limits.MaxBacklogTotal = 1<<20, 0
 	}
 	w := &world{
-		t: t, random: rand.New(rand.NewPCG(seed, 1)), hub: testHubTo(t, k.loops, limits, j), journal: j, kind: k, finishedC: make(chan *post, 1000),
+		t: t, random: rand.New(rand.NewPCG(seed, 1)), kind: k, finishedC: make(chan *post, 1000),
 		peers: []string{"ann", "bob", "cat", "dan", "eve"},
 		names: []string{"a/1", "a/2", "b/1"},
 		globs: []string{"a/*", "**", "b/*"},
 	}
-	for i := range k.loops {
-		l := &simLoop{Loop: w.hub.Loop(i), wakeC: make(chan struct{}, 1), commandC: make(chan func(), 16)}
+	if k.nodes > 0 {
+		w.mesh = newMesh(w, k.nodes)
+		for i := range k.nodes {
+			hub := testHubOn(t, k.loops, limits, nil, w.mesh.nodes[i])
+			w.hubs, w.mesh.nodes[i].remote = append(w.hubs, hub), hub.Remote().(*remote)
+		}
+	} else {
+		w.journal = newJournal()
+		w.hubs = []*Hub{testHubTo(t, k.loops, limits, w.journal)}
+	}
+	w.hub = w.hubs[0]
+	for i := range k.loops * len(w.hubs) {
+		node := i / k.loops
+		l := &simLoop{Loop: w.hubs[node].Loop(i % k.loops), node: node, wakeC: make(chan struct{}, 1), commandC: make(chan func(), 16)}
 		if k.tight {
 			l.budget = budget{tasks: 2, subs: 1, writes: 3, part: 4000, parked: 1}
 		}
@@ -268,16 +284,17 @@ func (w *world) read(c *client, r *rand.Rand) {
 // outside publishes, sends or kicks from outside the loops.
 func (w *world) outside(r *rand.Rand) {
 	peer := w.peers[r.IntN(len(w.peers))]
-	p := &post{sender: "system", meta: r.IntN(2) == 0}
+	p := &post{sender: "system", meta: r.IntN(2) == 0, node: r.IntN(len(w.hubs))}
+	hub := w.hubs[p.node]
 	var meta []byte
 	if p.meta {
 		meta = []byte(`{"s":1}`)
 	}
-	call := func(ctx context.Context, data []byte) { _, _ = w.hub.Kick(ctx, "app_one", peer) }
+	call := func(ctx context.Context, data []byte) { _, _ = hub.Kick(ctx, "app_one", peer) }
 	switch n := r.IntN(10); {
 	case n == 0:
-		if w.arriving(peer) {
-			return // the kick might come before it or behind it
+		if w.arriving(peer) || w.kind.cuts {
+			return // the kick might come before it or behind it, or never
 		}
 		w.trace("kick %s", peer)
 		for _, c := range w.clients {
@@ -289,14 +306,14 @@ func (w *world) outside(r *rand.Rand) {
 		p.channel = w.names[r.IntN(len(w.names))]
 		w.posted(p)
 		call = func(ctx context.Context, data []byte) {
-			_, _ = w.hub.Publish(ctx, "app_one", p.channel, p.sender, meta, data)
+			_, _ = hub.Publish(ctx, "app_one", p.channel, p.sender, meta, data)
 			w.finished(p)
 		}
 	default:
 		p.to = peer
 		w.posted(p)
 		call = func(ctx context.Context, data []byte) {
-			_, _ = w.hub.Send(ctx, "app_one", p.to, p.sender, meta, data)
+			_, _ = hub.Send(ctx, "app_one", p.to, p.sender, meta, data)
 			w.finished(p)
 		}
 	}
@@ -330,6 +347,9 @@ func (w *world) arriving(peer string) bool {
 // step does one thing of a world on one goroutine.
 func (w *world) step() {
 	r := w.random
+	if r.IntN(2) == 0 {
+		w.mesh.step(r)
+	}
 	switch n := r.IntN(100); {
 	case n < 3 && w.living() < 9 || len(w.clients) == 0:
 		w.arrive(r)
@@ -383,6 +403,7 @@ func (w *world) receive() {
 
 // settle lets everything that is under way come to its end.
 func (w *world) settle() {
+	w.mesh.heal()
 	for range 100 {
 		for busy := true; busy; {
 			busy = false
@@ -401,6 +422,7 @@ func (w *world) settle() {
 				}
 			}
 			w.receive()
+			busy = w.mesh.settle() || busy
 		}
 		time.Sleep(3 * time.Millisecond)
 		w.finish()
@@ -410,7 +432,9 @@ func (w *world) settle() {
 
 // checkSettled holds a world at rest against the model.
 func (w *world) checkSettled() {
-	w.checkJournal()
+	if w.journal != nil {
+		w.checkJournal()
+	}
 	for _, c := range w.clients {
 		for !c.gone && len(c.expects) > 0 && c.expects[0].answer == "" {
 			c.expects[0].settle("")
@@ -423,7 +447,7 @@ func (w *world) checkSettled() {
 			w.fault("%s: %s %q never came", c.name, c.expects[0].answer, c.expects[0].id)
 		}
 	}
-	since := w.settledMarks()
+	since := w.settledMarks(everywhere)
 	for _, c := range w.clients {
 		if !c.gone {
 			c.checkViews("at rest", since)
@@ -431,12 +455,15 @@ func (w *world) checkSettled() {
 	}
 	for _, p := range w.posts {
 		for c := range p.must {
-			if !p.got[c] && !c.gone {
+			late := c.loop.node != p.node && p.to == "" && c.touched != p.wishes[c].touched // it was under way when c lost interest
+			if !p.got[c] && !c.gone && !w.kind.cuts && !late {
 				w.fault("%s: post %d of %s to %s%s is lost", c.name, p.number, p.sender, p.channel, p.to)
 			}
 		}
 	}
-	for _, name := range w.names {
-		w.checkRosters(name)
+	for node := range w.hubs {
+		for _, name := range w.names {
+			w.checkRosters(node, name)
+		}
 	}
 }
