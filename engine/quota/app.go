@@ -18,12 +18,14 @@ type App struct {
 
 	// Any goroutine (atomic).
 	limits      atomic.Pointer[limits]
-	connections atomic.Int64
+	connections atomic.Int64 // open here
+	elsewhere   atomic.Int64 // open on other nodes
 	current     atomic.Pointer[period]
 
 	// Guarded by mu.
 	mu      sync.Mutex
 	periods []*period // every month counted in since the start, current included
+	told    int64     // the open connections that other nodes know of
 }
 
 // limits is the part of a plan that counting needs. 0 is no limit.
@@ -49,7 +51,8 @@ func (a *App) Connect() bool {
 	lim := a.limits.Load()
 	for { // a failed swap means that another goroutine got on
 		n := a.connections.Load()
-		over := lim.connections > 0 && n >= lim.connections
+		total := n + a.elsewhere.Load()
+		over := lim.connections > 0 && total >= lim.connections
 		if over && !lim.overages {
 			return false
 		}
@@ -60,7 +63,7 @@ func (a *App) Connect() bool {
 		if over {
 			p.overageConnections.Add(1)
 		}
-		p.raisePeak(n + 1)
+		p.raisePeak(total + 1)
 		return true
 	}
 }
@@ -74,7 +77,7 @@ func (a *App) Message() bool {
 	lim := a.limits.Load()
 	p := a.period(a.ledger.clock())
 	n := p.messages.Add(1)
-	if lim.messages == 0 || n <= lim.messages {
+	if lim.messages == 0 || n+p.others.messages.Load() <= lim.messages {
 		return true
 	}
 	if !lim.overages {
@@ -87,18 +90,18 @@ func (a *App) Message() bool {
 // Usage returns the use in the period that holds now.
 func (a *App) Usage(now time.Time) Usage {
 	p := a.period(now)
-	n := a.connections.Load()
+	n := a.concurrent()
 	// A connect that met the month's end may have raised only the old peak.
 	p.raisePeak(n)
-	r := p.record()
+	own, others := p.counts(), p.others.counts()
 	return Usage{
 		PeriodStartUnix:    p.start,
 		PeriodEndUnix:      p.end,
 		ConcurrentNow:      n,
-		PeakConcurrent:     r.PeakConcurrent,
-		MessagesUsed:       r.Messages,
-		OverageMessages:    r.OverageMessages,
-		OverageConnections: r.OverageConnections,
+		PeakConcurrent:     max(own.PeakConcurrent, others.PeakConcurrent),
+		MessagesUsed:       own.Messages + others.Messages,
+		OverageMessages:    own.OverageMessages + others.OverageMessages,
+		OverageConnections: own.OverageConnections + others.OverageConnections,
 	}
 }
 
@@ -110,11 +113,20 @@ func (a *App) period(now time.Time) *period {
 	return a.roll(now)
 }
 
-// roll makes the month that holds now the current one: a month counted in
-// before, when the clock went back, else one that starts from the store.
+// roll makes the month that holds now the current one.
 func (a *App) roll(now time.Time) *period {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	p := a.open(now)
+	p.raisePeak(a.concurrent())
+	a.current.Store(p)
+	return p
+}
+
+// open returns the month that holds now: one that is in memory, counted in before
+// the clock went back or told by another node, else one that starts from the
+// store. The caller holds mu.
+func (a *App) open(now time.Time) *period {
 	p := a.known(now.Unix())
 	if p == nil {
 		p = newPeriod(a.id, now)
@@ -124,8 +136,6 @@ func (a *App) roll(now time.Time) *period {
 			a.ledger.report(err)
 		}
 	}
-	p.raisePeak(a.connections.Load())
-	a.current.Store(p)
 	return p
 }
 
@@ -146,18 +156,17 @@ func (a *App) adopt(p *period) error {
 	if p.adopted || s == nil {
 		return nil
 	}
-	r, err := (*s).load(p.key)
+	own, shares, err := (*s).load(p.key)
 	if err != nil {
 		return err
 	}
-	p.add(r)
-	p.saved, p.adopted = r, true
+	p.adopt(own, shares, (*s).id())
 	return nil
 }
 
-// changes appends to rows a row for each period whose counters differ from
-// what the store holds. A period that cannot be adopted is left out, lest it
-// overwrite a larger count, and the error is returned.
+// changes appends to rows a row for each share whose counts differ from what the
+// store holds. A period that cannot be adopted is left out, lest it overwrite a
+// larger count, and the error is returned.
 func (a *App) changes(rows []row) ([]row, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -168,18 +177,27 @@ func (a *App) changes(rows []row) ([]row, error) {
 			continue
 		}
 		if p == a.current.Load() {
-			p.raisePeak(a.connections.Load())
+			p.raisePeak(a.concurrent())
 		}
-		if r := p.record(); r != p.saved {
-			rows = append(rows, row{app: a, period: p, record: r})
+		if c := p.counts(); c != p.saved {
+			rows = append(rows, row{app: a, period: p, counts: c})
+		}
+		for by, s := range p.shares {
+			if s.Counts != s.saved {
+				rows = append(rows, row{app: a, period: p, by: by, counts: s.Counts})
+			}
 		}
 	}
 	return rows, failure
 }
 
-// stored notes that the store now holds r for p.
-func (a *App) stored(p *period, r record) {
+// stored notes that the store now holds r.
+func (a *App) stored(r row) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	p.saved = r
+	if r.by == "" {
+		r.period.saved = r.counts
+	} else {
+		r.period.shares[r.by].saved = r.counts
+	}
 }

@@ -15,6 +15,27 @@
 // the plan both allows overages and has them enabled, and refused otherwise.
 // A limit of 0 is no limit.
 //
+// # Nodes of a cluster
+//
+// A contributor is who counts: a data directory, under an id made once and kept in
+// it, or the run of a node that has none. A share is what one contributor has
+// counted of an app in a month; only it adds to that. The counts of an app are the
+// sum of all shares, the peak is the highest of theirs: each node keeps and stores
+// every share it hears of, of each count the highest ever told, so it does not
+// matter how often, how late or in which order shares come, nor which nodes are
+// left. A contributor told of a share of its own that is higher than what it has
+// takes it over: a kill has cost it that. A ledger from Hold counts for itself until
+// it has the directory, whose contributor it then is.
+//
+// Open connections belong to a node and end with it: [Ledger.SetElsewhere] and
+// [Ledger.Forget]. They are no sum over contributors.
+//
+// Limits are held against what this node has counted and what the others have told.
+// Beyond a limit, all nodes together let through at most what they count between
+// one telling and its arrival, a quarter of a second and the way; an app at its limit
+// of connections whose sockets change nodes is over it for as long, and when a node
+// dies, until it is forgotten. Overages are counted by the same measure.
+//
 // # Storage
 //
 // The [Ledger] keeps one bbolt file, usage.db, in the data directory, locked
@@ -33,7 +54,9 @@
 //
 // # Limits
 //
-// An app's periods stay in memory while the process runs: some 100 bytes a
-// month. AddrRate remembers at most 262 144 addresses; beyond that it forgets
-// those nearest to a full allowance first.
+// An app's periods stay in memory while the process runs: some 200 bytes a
+// month and 150 a share, of at most 4 096 other contributors. A directory must not
+// be copied to another node: the two would be one contributor, of which only the
+// higher counts stand. AddrRate remembers at most 262 144 addresses; beyond that
+// it forgets those nearest to a full allowance first.
 package quota

@@ -20,6 +20,7 @@ type Ledger struct {
 	// Immutable after Open.
 	clock func() time.Time
 	dir   string // to be opened by Attach
+	id    string // without a store
 
 	// Any goroutine (atomic).
 	store   atomic.Pointer[store] // nil: memory only, or not yet
@@ -27,17 +28,19 @@ type Ledger struct {
 	failing atomic.Bool // the last use of the store failed, and was logged
 
 	// Guarded by mu.
-	mu   sync.Mutex
-	apps map[string]*App
+	mu        sync.Mutex
+	apps      map[string]*App
+	elsewhere map[uint64]map[string]int64 // open connections of other nodes, by app
 
 	flushing sync.Mutex // held over one flush: two would write in either order
 }
 
-// row is one changed period on its way to the store.
+// row is one changed share on its way to the store.
 type row struct {
 	app    *App
 	period *period
-	record record
+	by     string // empty: this contributor's
+	counts Counts
 }
 
 // Open opens the ledger in the directory dir, which it makes when missing; an
@@ -46,7 +49,9 @@ type row struct {
 // file in it cannot be read, else what the file system says.
 func Open(dir string, clock func() time.Time) (*Ledger, error) {
 	if dir == "" {
-		return newLedger(nil, clock), nil
+		l := newLedger(nil, clock)
+		l.id = newID()
+		return l, nil
 	}
 	s, err := openBolt(dir)
 	if err != nil {
@@ -83,7 +88,7 @@ func newLedger(s store, clock func() time.Time) *Ledger {
 	if clock == nil {
 		clock = time.Now
 	}
-	l := &Ledger{clock: clock, apps: make(map[string]*App)}
+	l := &Ledger{clock: clock, apps: make(map[string]*App), elsewhere: make(map[uint64]map[string]int64)}
 	if s != nil {
 		l.keepIn(s)
 	}
@@ -111,6 +116,13 @@ func (l *Ledger) App(id string) *App {
 	return a
 }
 
+// known returns the counters of an app that App has been asked for, or nil.
+func (l *Ledger) known(app string) *App {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.apps[app]
+}
+
 // Run writes changed counts to the store, twice a second, until ctx is done.
 // Failures are logged, once for each run of them, and tried again.
 func (l *Ledger) Run(ctx context.Context) {
@@ -136,7 +148,7 @@ func (l *Ledger) Close() error {
 	return errors.Join(l.flush(), (*s).close())
 }
 
-// flush writes the periods that differ from the store, in one transaction.
+// flush writes the shares that differ from the store, in one transaction.
 func (l *Ledger) flush() error {
 	s := l.store.Load()
 	if s == nil {
@@ -152,14 +164,14 @@ func (l *Ledger) flush() error {
 			failure = err
 		}
 	}
-	if len(rows) == 0 {
+	if len(rows) == 0 && (*s).id() != "" {
 		return failure
 	}
 	if err := (*s).save(rows); err != nil {
 		return err
 	}
 	for _, r := range rows {
-		r.app.stored(r.period, r.record)
+		r.app.stored(r)
 	}
 	return failure
 }

@@ -39,19 +39,21 @@ func TestUsageSurvivesRestart(t *testing.T) {
 // fakeStore is a store in memory whose disk can be full.
 type fakeStore struct {
 	mu      sync.Mutex
-	records map[string]record
+	records map[string]Counts
 	full    bool // save fails
 	broken  bool // load fails
 	saves   int
 }
 
-func (s *fakeStore) load(key string) (record, error) {
+func (s *fakeStore) id() string { return "AAAAAAAAAAAAAAAAAAAAAAAAAA" }
+
+func (s *fakeStore) load(key string) (Counts, map[string]Counts, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken {
-		return record{}, syscall.EIO
+		return Counts{}, nil, syscall.EIO
 	}
-	return s.records[key], nil
+	return s.records[key], nil, nil
 }
 
 func (s *fakeStore) save(rows []row) error {
@@ -62,7 +64,7 @@ func (s *fakeStore) save(rows []row) error {
 		return syscall.ENOSPC
 	}
 	for _, r := range rows {
-		s.records[r.period.key] = r.record
+		s.records[r.period.key] = r.counts
 	}
 	return nil
 }
@@ -89,7 +91,7 @@ func runFake(t *testing.T, f func(l *Ledger, s *fakeStore, step func())) string 
 	t.Helper()
 	var logged bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
-		s := &fakeStore{records: make(map[string]record)}
+		s := &fakeStore{records: make(map[string]Counts)}
 		l := newLedger(s, clockAt(t, "2026-03-10T12:00:00Z").Now)
 		l.LogTo(slog.New(slog.NewTextHandler(&logged, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
@@ -159,7 +161,7 @@ func TestFullDisk(t *testing.T) {
 
 func TestUnreadableRecordIsNeverOverwritten(t *testing.T) {
 	runFake(t, func(l *Ledger, s *fakeStore, step func()) {
-		s.records[marchA] = record{Messages: 100}
+		s.records[marchA] = Counts{Messages: 100}
 		s.set(false, true)
 		a := l.App("app_a")
 		messages(a, 5)
@@ -179,7 +181,7 @@ func TestUnreadableRecordIsNeverOverwritten(t *testing.T) {
 }
 
 func TestCloseReportsFailure(t *testing.T) {
-	s := &fakeStore{records: make(map[string]record), full: true}
+	s := &fakeStore{records: make(map[string]Counts), full: true}
 	l := newLedger(s, clockAt(t, "2026-03-10T12:00:00Z").Now)
 	messages(l.App("app_a"), 1)
 	if err := l.Close(); !errors.Is(err, syscall.ENOSPC) {
