@@ -137,7 +137,7 @@ func TestCountingDoesNotAllocate(t *testing.T) {
 	l := openLedger(t, "", clockAt(t, "2026-03-10T12:00:00Z"))
 	a := l.App("app_a")
 	a.SetPlan(auth.Plan{MaxMessagesPerPeriod: 10, MaxConcurrentConnections: 10})
-	l.SetElsewhere(1, map[string]int64{"app_a": 2})
+	l.SetElsewhere(1, []Sockets{{"app_a", 2}})
 	allocs := testing.AllocsPerRun(100, func() {
 		a.Message()
 		a.Connect()

@@ -1,10 +1,10 @@
 package quota
 
-// SetElsewhere takes over how many connections another node has open, for each
-// app named; for other apps what it told before stays. Apps that are not known
-// here are left out, and counts that cannot be. The node's counts stand until
-// Forget.
-func (l *Ledger) SetElsewhere(node uint64, open map[string]int64) {
+// SetElsewhere takes over how many connections another node has open, of each app
+// named; of other apps, what it told before stays. The node's counts stand until
+// Forget. It returns how many it refused: of an app that is not known here, or a
+// count that cannot be.
+func (l *Ledger) SetElsewhere(node uint64, open []Sockets) (refused int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	counts := l.elsewhere[node]
@@ -12,16 +12,18 @@ func (l *Ledger) SetElsewhere(node uint64, open map[string]int64) {
 		counts = make(map[string]int64)
 		l.elsewhere[node] = counts
 	}
-	for app, n := range open {
-		a := l.apps[app]
+	for _, o := range open {
+		a, n := l.apps[o.App], o.Open
 		if a == nil || n < 0 || n > maxCount {
+			refused++
 			continue
 		}
-		a.addElsewhere(n - counts[app])
-		if counts[app] = n; n == 0 {
-			delete(counts, app)
+		a.addElsewhere(n - counts[a.id])
+		if counts[a.id] = n; n == 0 {
+			delete(counts, a.id)
 		}
 	}
+	return refused
 }
 
 // Forget ends what another node has told of open connections.

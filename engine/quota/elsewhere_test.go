@@ -14,31 +14,32 @@ func TestElsewhere(t *testing.T) {
 	}{
 		{"none", func(*Ledger) {}, 1, 1},
 		{"two nodes", func(l *Ledger) {
-			l.SetElsewhere(1, map[string]int64{"app_a": 3})
-			l.SetElsewhere(2, map[string]int64{"app_a": 4})
+			l.SetElsewhere(1, []Sockets{{"app_a", 3}})
+			l.SetElsewhere(2, []Sockets{{"app_a", 4}})
 		}, 8, 8},
 		{"fewer", func(l *Ledger) {
-			l.SetElsewhere(1, map[string]int64{"app_a": 3})
-			l.SetElsewhere(1, map[string]int64{"app_a": 2})
+			l.SetElsewhere(1, []Sockets{{"app_a", 3}})
+			l.SetElsewhere(1, []Sockets{{"app_a", 2}})
 		}, 3, 4},
 		{"none any more", func(l *Ledger) {
-			l.SetElsewhere(1, map[string]int64{"app_a": 3})
-			l.SetElsewhere(1, map[string]int64{"app_a": 0})
+			l.SetElsewhere(1, []Sockets{{"app_a", 3}})
+			l.SetElsewhere(1, []Sockets{{"app_a", 0}})
 		}, 1, 4},
 		{"another app's", func(l *Ledger) {
-			l.SetElsewhere(1, map[string]int64{"app_a": 3})
-			l.SetElsewhere(1, map[string]int64{"app_b": 5})
+			l.SetElsewhere(1, []Sockets{{"app_a", 3}})
+			l.SetElsewhere(1, []Sockets{{"app_b", 5}})
 		}, 4, 4},
 		{"forgotten", func(l *Ledger) {
-			l.SetElsewhere(1, map[string]int64{"app_a": 3, "app_b": 5})
-			l.SetElsewhere(2, map[string]int64{"app_a": 4})
+			l.SetElsewhere(1, []Sockets{{"app_a", 3}, {"app_b", 5}})
+			l.SetElsewhere(2, []Sockets{{"app_a", 4}})
 			l.Forget(1)
 			l.Forget(1)
 			l.Forget(3)
 		}, 5, 8},
 		{"nonsense", func(l *Ledger) {
-			l.SetElsewhere(1, map[string]int64{"app_a": -1, "app_z": 2})
-			l.SetElsewhere(1, map[string]int64{"app_a": maxCount + 1})
+			if got := l.SetElsewhere(1, []Sockets{{"app_a", -1}, {"app_z", 2}, {"app_a", maxCount + 1}, {"app_b", 1}}); got != 3 {
+				t.Errorf("refused = %d, want 3", got)
+			}
 			l.Forget(1)
 		}, 1, 1},
 	}

@@ -116,6 +116,13 @@ func (l *Ledger) App(id string) *App {
 	return a
 }
 
+// Apps returns how many apps App has been asked for; it never shrinks.
+func (l *Ledger) Apps() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.apps)
+}
+
 // known returns the counters of an app that App has been asked for, or nil.
 func (l *Ledger) known(app string) *App {
 	l.mu.Lock()

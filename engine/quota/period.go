@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -119,7 +120,7 @@ func (p *period) merge(by string, c Counts) bool {
 			return false
 		}
 		s = &share{}
-		p.shares[by] = s
+		p.shares[strings.Clone(by)] = s
 	}
 	c = c.max(s.Counts)
 	p.others.add(c.since(s.Counts))

@@ -22,6 +22,12 @@ type Share struct {
 	Counts
 }
 
+// Sockets is how many connections of an app are open on one node.
+type Sockets struct {
+	App  string
+	Open int64
+}
+
 // idLength is the length of a contributor's id, in base32 text.
 const idLength = 26
 
@@ -51,25 +57,23 @@ func (l *Ledger) ID() string {
 }
 
 // Changes returns what other nodes have not been told yet: this contributor's
-// shares and this node's open connections, by app, that have changed since the
-// last call.
-func (l *Ledger) Changes() (shares []Share, open map[string]int64) {
+// shares, and the connections open on this node, that have changed since the last
+// call.
+func (l *Ledger) Changes() (shares []Share, open []Sockets) {
 	id := l.ID()
-	open = make(map[string]int64)
 	for _, a := range l.snapshot() {
-		shares = a.tell(shares, open, id)
+		shares, open = a.tell(shares, open, id)
 	}
 	return shares, open
 }
 
 // Told returns what Changes has told so far: this contributor's shares of the
-// current month and the open connections of every app. With everybody, the shares
-// of all other contributors come with it, for a node that knows nothing.
-func (l *Ledger) Told(everybody bool) (shares []Share, open map[string]int64) {
+// current month, and the connections of every app. With everybody, the shares of
+// all other contributors come with them, for a node that knows nothing.
+func (l *Ledger) Told(everybody bool) (shares []Share, open []Sockets) {
 	id := l.ID()
-	open = make(map[string]int64)
 	for _, a := range l.snapshot() {
-		shares = a.tellAgain(shares, open, id, everybody)
+		shares, open = a.tellAgain(shares, open, id, everybody)
 	}
 	return shares, open
 }
@@ -77,7 +81,7 @@ func (l *Ledger) Told(everybody bool) (shares []Share, open map[string]int64) {
 // Merge takes over what another node has told of shares, in any order and any
 // number of times. It returns how many it refused: malformed, of a month that is
 // neither this one nor next to it, of an app that is not known here, or of one
-// contributor too many.
+// contributor too many. It keeps no memory of the shares' texts.
 func (l *Ledger) Merge(shares []Share) (refused int) {
 	now := l.clock()
 	for i := range shares {
@@ -90,17 +94,18 @@ func (l *Ledger) Merge(shares []Share) (refused int) {
 	return refused
 }
 
-// tell appends the app's shares that have changed and notes them as told. The
-// shares of a month that could not be read from the store are left out: what an
-// earlier run has told is more.
-func (a *App) tell(shares []Share, open map[string]int64, id string) []Share {
+// tell appends what has changed of the app and notes it as told. The share of a
+// month that could not be read from the store is left out: what an earlier run has
+// told is more.
+func (a *App) tell(shares []Share, open []Sockets, id string) ([]Share, []Sockets) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if n := a.connections.Load(); n != a.told {
-		open[a.id], a.told = n, n
+		a.told = n
+		open = append(open, Sockets{a.id, n})
 	}
 	if id == "" {
-		return shares
+		return shares, open
 	}
 	for _, p := range a.periods {
 		if c := p.counts(); c != p.told && a.whole(p) {
@@ -108,15 +113,15 @@ func (a *App) tell(shares []Share, open map[string]int64, id string) []Share {
 			shares = append(shares, Share{By: id, App: a.id, Start: p.start, Counts: c})
 		}
 	}
-	return shares
+	return shares, open
 }
 
-// tellAgain is tell for what has been told, in the current month.
-func (a *App) tellAgain(shares []Share, open map[string]int64, id string, everybody bool) []Share {
+// tellAgain appends what has been told of the app and its current month.
+func (a *App) tellAgain(shares []Share, open []Sockets, id string, everybody bool) ([]Share, []Sockets) {
 	p := a.period(a.ledger.clock())
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	open[a.id] = a.told
+	open = append(open, Sockets{a.id, a.told})
 	if p.told != (Counts{}) {
 		shares = append(shares, Share{By: id, App: a.id, Start: p.start, Counts: p.told})
 	}
@@ -125,7 +130,7 @@ func (a *App) tellAgain(shares []Share, open map[string]int64, id string, everyb
 			shares = append(shares, Share{By: by, App: a.id, Start: p.start, Counts: s.Counts})
 		}
 	}
-	return shares
+	return shares, open
 }
 
 // merge takes over a share and reports true, or reports false when there are too
