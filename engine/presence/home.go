@@ -101,6 +101,20 @@ func (h *Home) EachHere(f func(id, meta string)) {
 	}
 }
 
+// Of returns what the peer's socket of this ref says, and whether it has one.
+func (h *Home) Of(id string, ref uint64) (meta string, ok bool) {
+	i := h.find(id)
+	if i < 0 {
+		return "", false
+	}
+	for s := &h.at(i).socket; s != nil; s = s.older {
+		if s.ref == ref {
+			return s.meta, true
+		}
+	}
+	return "", false
+}
+
 // Only reports whether the peer has no socket but on this node.
 func (h *Home) Only(id string) bool {
 	i := h.find(id)

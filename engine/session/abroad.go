@@ -200,6 +200,9 @@ func (l *Loop) replaceShare(a *shared, from cluster.NodeID, life uint64, s clust
 		}
 	}
 	for _, m := range s.Members {
+		if was, ok := h.Of(m.Peer, ref); ok && was == m.Meta {
+			continue // no newer than the peer's others
+		}
 		l.followAway(a, h.Join(m.Peer, ref, m.Meta))
 	}
 	if a.nodes == nil {

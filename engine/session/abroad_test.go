@@ -70,6 +70,14 @@ func TestSharesOfOtherNodes(t *testing.T) {
 			n.Share(third, share(1, "bob"), false)
 			n.Exit(other, "app_one", "c")
 		}, []string{"ann", "bob"}, nil},
+		{"a peer's newest metadata, of a share told again", func(n cluster.Node) {
+			s := share(5, "bob")
+			n.Share(other, s, false)
+			newer := share(1)
+			newer.Members = []cluster.Member{{Peer: "bob", Meta: `{"n":2}`}}
+			n.Share(third, newer, false)
+			n.Share(other, s, false)
+		}, []string{"ann", `bob{"n":2}`}, nil},
 		{"a node that goes", func(n cluster.Node) {
 			n.Share(other, share(1, "bob"), false)
 			n.Share(third, share(1, "cat"), false)
@@ -113,7 +121,7 @@ func TestSharesOfOtherNodes(t *testing.T) {
 				ch := h.App("app_one").Space.Find("c")
 				var roster []string
 				for _, p := range listed(l.cut(ch.Part(0))) {
-					roster = append(roster, p.ID)
+					roster = append(roster, p.ID+string(p.Metadata))
 				}
 				slices.Sort(roster)
 				if !slices.Equal(roster, tc.roster) {
