@@ -125,7 +125,7 @@ func (c *fanoutCmd) measure(ctx context.Context, h *harness, t *target.Target, n
 	if err := h.settle(ctx, t); err != nil {
 		return nil, err
 	}
-	meter := load.Meter{Fleet: h.fleet, Process: t.Process, Publishes: fan.Publishes}
+	meter := load.Meter{Fleet: h.fleet, Process: t.Process, Broker: t.Broker, Publishes: fan.Publishes}
 	for _, m := range modes {
 		fan.Start(m.inFlight, m.publishers)
 		if err := load.Sleep(ctx, c.WarmUp); err != nil {

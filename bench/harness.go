@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ type targetFlags struct {
 	TLS         bool     `name:"tls" group:"target" help:"Have the server that is started speak TLS, and compare it with itself behind a TLS terminator instead of the floor."`
 	Loops       int      `group:"target" placeholder:"N" default:"1" help:"Event loops of the server that is started, each on a core of its own (default: ${default})."`
 	ServerCores []int    `group:"target" placeholder:"N" help:"Cores to pin it to (default: the last ones)."`
+
+	cores int // that all servers get together, 0: one a loop
 }
 
 // loadFlags say where the load comes from.
@@ -66,7 +69,7 @@ func (c *commonFlags) Validate() error {
 		return errors.New("--loops: at least 1")
 	case c.ClientLoops < 0:
 		return errors.New("--client-loops: at least 0")
-	case len(c.ServerCores) > 0 && len(c.ServerCores) != c.Loops:
+	case len(c.ServerCores) > 0 && c.cores == 0 && len(c.ServerCores) != c.Loops:
 		return errors.New("--server-cores: as many as --loops")
 	case c.Window < 1:
 		return errors.New("--window: at least 1")
@@ -93,21 +96,30 @@ const maxClientLoops = 2
 func newHarness(scenario string, flags *commonFlags, std *stdio) (*harness, error) {
 	h := &harness{flags: flags, std: std, record: result.New(scenario, os.Args)}
 	h.record.Params = std.params
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return nil, os.NewSyscallError("getrlimit", err)
+	var err error
+	if h.rlimit, err = raiseLimit(); err != nil {
+		return nil, err
 	}
-	limit.Cur = limit.Max
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return nil, os.NewSyscallError("setrlimit", err)
-	}
-	h.rlimit = int(min(limit.Cur, 1<<30))
 	loops, err := h.divide()
 	if err != nil {
 		return nil, err
 	}
 	h.fleet, err = client.NewFleet(loops)
 	return h, err
+}
+
+// raiseLimit has this process use all the descriptors that it may, and returns
+// how many.
+func raiseLimit() (int, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, os.NewSyscallError("getrlimit", err)
+	}
+	limit.Cur = limit.Max
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, os.NewSyscallError("setrlimit", err)
+	}
+	return int(min(limit.Cur, 1<<30)), nil
 }
 
 // divide gives the server the last cores and the clients the others, if there
@@ -120,10 +132,10 @@ func (h *harness) divide() (loops int, err error) {
 	h.cores = slices.Clone(cores)
 	loops = h.flags.ClientLoops
 	own := h.flags.URL == ""
-	if own && len(cores) > h.flags.Loops {
+	if count := cmp.Or(h.flags.cores, h.flags.Loops); own && len(cores) > count {
 		h.serverCores = h.flags.ServerCores
 		if len(h.serverCores) == 0 {
-			h.serverCores = slices.Clone(cores[len(cores)-h.flags.Loops:])
+			h.serverCores = slices.Clone(cores[len(cores)-count:])
 		}
 		cores = slices.DeleteFunc(cores, func(core int) bool { return slices.Contains(h.serverCores, core) })
 		if err := target.PinSelf(cores); err != nil {
@@ -158,14 +170,21 @@ func (h *harness) server(ctx context.Context, flags ...string) (*target.Target, 
 	if f.URL != "" {
 		t, err = target.Running(f.URL, target.Key{ID: f.SKID, Secret: f.SKSecret}, f.PID)
 	} else {
-		t, err = target.StartOwn(ctx, target.Own{Bin: f.ServerBin, Loops: f.Loops, Cores: h.serverCores, TLS: f.TLS,
-			Flags: append(flags, strings.Fields(f.ServerFlags)...), Env: f.ServerEnv})
+		own := h.own(flags...)
+		own.TLS = f.TLS
+		t, err = target.StartOwn(ctx, own)
 	}
 	if err != nil {
 		return nil, err
 	}
 	h.targets = append(h.targets, t)
 	return t, nil
+}
+
+// own is how servers of ours are started, plain.
+func (h *harness) own(flags ...string) target.Own {
+	f := h.flags
+	return target.Own{Bin: f.ServerBin, Loops: f.Loops, Cores: h.serverCores, Flags: append(flags, strings.Fields(f.ServerFlags)...), Env: f.ServerEnv}
 }
 
 // floor starts the floor, on the server's cores.
@@ -191,9 +210,7 @@ func (h *harness) terminated(ctx context.Context) (*target.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := h.flags
-	plain, err := target.StartOwn(ctx, target.Own{Bin: f.ServerBin, Loops: f.Loops, Cores: h.serverCores,
-		Flags: strings.Fields(f.ServerFlags), Env: f.ServerEnv})
+	plain, err := target.StartOwn(ctx, h.own())
 	if err != nil {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ func (f *FanOut) memberSpecs(t *target.Target, cfg FanOutConfig) ([]client.Spec,
 		if err != nil {
 			return nil, err
 		}
-		specs = append(specs, client.Spec{Index: i, Loop: i % f.fleet.Size(), Addr: t.Addr,
+		specs = append(specs, client.Spec{Index: i, Loop: i % f.fleet.Size(), Addr: t.At(i),
 			Source: cfg.Sources.At(i), Script: script, Handler: f.loops[i%f.fleet.Size()]})
 	}
 	return specs, nil

@@ -12,6 +12,7 @@ import (
 type Sample struct {
 	Wall      time.Duration
 	ServerCPU time.Duration // 0 if the server cannot be measured
+	BrokerCPU time.Duration // of NATS between a cluster's nodes, 0 if there is none
 	// ServerWait is how long the server's threads were ready to run while
 	// something else had their core.
 	ServerWait time.Duration
@@ -35,12 +36,14 @@ func (s Sample) ClientLoad() float64 { return s.ClientCPU.Seconds() / s.Wall.Sec
 type Meter struct {
 	Fleet     *client.Fleet
 	Process   *target.Process // nil: not measured
+	Broker    *target.Process // nil: there is none
 	Publishes func() uint64   // nil: not counted
 }
 
 type reading struct {
 	at        time.Time
 	server    time.Duration
+	broker    time.Duration
 	waited    time.Duration
 	loops     []time.Duration
 	frames    uint64
@@ -54,6 +57,11 @@ func (m Meter) read() (r reading, err error) {
 			return r, err
 		}
 		if r.waited, err = m.Process.Waited(); err != nil {
+			return r, err
+		}
+	}
+	if m.Broker != nil {
+		if r.broker, err = m.Broker.CPU(); err != nil {
 			return r, err
 		}
 	}
@@ -86,6 +94,7 @@ func (m Meter) Span() (end func() (Sample, error), err error) {
 		s := Sample{
 			Wall:       to.at.Sub(from.at),
 			ServerCPU:  to.server - from.server,
+			BrokerCPU:  to.broker - from.broker,
 			ServerWait: to.waited - from.waited,
 			Frames:     to.frames - from.frames,
 			Bytes:      to.bytes - from.bytes,

@@ -86,7 +86,7 @@ func OpenPairs(ctx context.Context, fleet *client.Fleet, t *target.Target, cfg P
 	add := func(name string, loop int, handler client.Handler) error {
 		script, err := d.Peer(target.Claims{Peer: name, Permissions: []string{"send"}})
 		n := len(specs)
-		specs = append(specs, client.Spec{Index: n, Loop: loop, Addr: t.Addr, Source: cfg.Sources.At(n), Script: script, Handler: handler})
+		specs = append(specs, client.Spec{Index: n, Loop: loop, Addr: t.At(n), Source: cfg.Sources.At(n), Script: script, Handler: handler})
 		return err
 	}
 	for i := range cfg.Pairs {

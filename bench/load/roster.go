@@ -100,7 +100,7 @@ func (r *Roster) Join(ctx context.Context, t *target.Target, cfg RosterConfig) e
 			if err != nil {
 				return err
 			}
-			specs[m.index] = client.Spec{Index: m.index, Loop: m.index % r.fleet.Size(), Addr: t.Addr,
+			specs[m.index] = client.Spec{Index: m.index, Loop: m.index % r.fleet.Size(), Addr: t.At(m.index),
 				Source: cfg.Sources.At(m.index), Script: script, Handler: m}
 		}
 	}

@@ -88,7 +88,7 @@ func (s *Stream) member(t *target.Target, i int) (client.Spec, error) {
 	if n := s.fleet.Size(); n > 1 {
 		loop = 1 + i%(n-1)
 	}
-	return client.Spec{Index: i, Loop: loop, Addr: t.Addr, Source: s.cfg.Sources.At(i), Script: script, Handler: s.loops[loop]}, err
+	return client.Spec{Index: i, Loop: loop, Addr: t.At(i), Source: s.cfg.Sources.At(i), Script: script, Handler: s.loops[loop]}, err
 }
 
 // Phase is what a while of paced load has shown.

@@ -20,10 +20,9 @@ import (
 // user space and in the kernel.
 func (p *Process) CPU() (time.Duration, error) {
 	sum, err := cpuClock(p.PID, schedClock)
-	if err == nil && p.behind != nil {
-		var more time.Duration
-		more, err = p.behind.CPU()
-		sum += more
+	for _, other := range p.with {
+		more, fault := other.CPU()
+		sum, err = sum+more, errors.Join(err, fault)
 	}
 	return sum, err
 }
@@ -54,6 +53,13 @@ func (p *Process) Waited() (time.Duration, error) {
 		}
 		sum += time.Duration(ns)
 	}
+	for _, other := range p.with {
+		more, err := other.Waited()
+		if err != nil {
+			return 0, err
+		}
+		sum += more
+	}
 	return sum, nil
 }
 
@@ -83,9 +89,9 @@ func ThreadCPU(tid int) (time.Duration, error) { return cpuClock(tid, threadCloc
 func (p *Process) Settle(ctx context.Context, limit time.Duration) error {
 	const (
 		step  = 50 * time.Millisecond
-		quiet = step / 20 // of a core: idle runtimes have their ticks
 		steps = 5
 	)
+	quiet := step / 20 * time.Duration(1+len(p.with)) // of a core: idle runtimes have their ticks
 	ticker := time.NewTicker(step)
 	defer ticker.Stop()
 	last, err := p.CPU()
@@ -156,8 +162,8 @@ func (p *Process) Memory() (Memory, error) {
 		return Memory{}, err
 	}
 	m := Memory{RSS: kiloField(text, "Rss:"), PSS: kiloField(text, "Pss:"), Anon: kiloField(text, "Anonymous:")}
-	if p.behind != nil {
-		more, err := p.behind.Memory()
+	for _, other := range p.with {
+		more, err := other.Memory()
 		if err != nil {
 			return Memory{}, err
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,23 +24,11 @@ type Heap map[string]int64
 // Heap has our server collect its garbage and returns what is left, by the
 // profile that its admin address serves.
 func (t *Target) Heap(ctx context.Context) (Heap, error) {
-	if t.Admin == "" {
-		return nil, errors.New("target: the server has no admin address to ask for its heap")
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.Admin+"/debug/pprof/heap?gc=1", http.NoBody)
+	text, err := t.ask(ctx, "/debug/pprof/heap?gc=1")
 	if err != nil {
 		return nil, err
 	}
-	r.Close = true // the server counts connections
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("target: the heap profile: %s", answer.Status)
-	}
-	p, err := profile.Parse(answer.Body)
+	p, err := profile.ParseData(text)
 	if err != nil {
 		return nil, fmt.Errorf("target: the heap profile: %w", err)
 	}

@@ -2,6 +2,7 @@ package target
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,16 +26,18 @@ type Command struct {
 	// Ready looks at a line that the server has printed, on either stream, and
 	// returns its address once that is told.
 	Ready func(line string) (addr string, ok bool)
+	// Limit is how long that may take, 0: startTimeout.
+	Limit time.Duration
 }
 
 // Process is a server on this machine. Its methods may be called from any
 // goroutine.
 type Process struct {
-	PID    int
-	behind *Process      // what it passes everything on to, nil if nothing
-	cmd    *exec.Cmd     // nil if somebody else has started it
-	doneC  chan struct{} // closed when it has ended
-	err    error         // of Wait, once doneC is closed
+	PID   int
+	with  []*Process    // whose cost counts with its own
+	cmd   *exec.Cmd     // nil if somebody else has started it
+	doneC chan struct{} // closed when it has ended
+	err   error         // of Wait, once doneC is closed
 
 	mu    sync.Mutex
 	lines []string // the last that it has printed
@@ -82,7 +85,8 @@ func Start(ctx context.Context, c Command) (*Process, string, error) {
 	addrC := make(chan string, 1)
 	go p.read(out, c.Ready, addrC)
 
-	timeout := time.NewTimer(startTimeout)
+	limit := cmp.Or(c.Limit, startTimeout)
+	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
 	select {
 	case addr := <-addrC:
@@ -90,7 +94,7 @@ func Start(ctx context.Context, c Command) (*Process, string, error) {
 	case <-p.doneC:
 		err = fmt.Errorf("%s ended before it told its address: %s", c.Args[0], p.said())
 	case <-timeout.C:
-		err = fmt.Errorf("%s has not told its address within %s", c.Args[0], startTimeout)
+		err = fmt.Errorf("%s has not told its address within %s", c.Args[0], limit)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}

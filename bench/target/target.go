@@ -23,12 +23,23 @@ type Target struct {
 	Name        string
 	Addr        netip.AddrPort
 	Dialect     Dialect
-	Process     *Process     // nil if it cannot be measured
-	Admin       string       // address of the admin listener, "" if unknown
-	dir         string       // files of a server of ours
-	certificate *Certificate // of a server of ours with TLS
-	behind      *Target      // the server that a terminator stands before
-	command     Command      // that starts it, for Restart
+	Process     *Process         // nil if it cannot be measured
+	Broker      *Process         // the NATS server between a cluster's nodes, nil if there is none
+	Admin       string           // address of the admin listener, "" if unknown
+	dir         string           // files of a server of ours
+	certificate *Certificate     // of a server of ours with TLS
+	behind      *Target          // the server that a terminator stands before
+	command     Command          // that starts it, for Restart
+	members     []netip.AddrPort // of a cluster's nodes, where members of channels are
+}
+
+// At is where the i-th member of a channel connects to: a cluster's nodes take
+// turns. Who publishes connects to Addr.
+func (t *Target) At(i int) netip.AddrPort {
+	if len(t.members) == 0 {
+		return t.Addr
+	}
+	return t.members[i%len(t.members)]
 }
 
 // Signalbox returns the dialect of a target that is this project's server.
@@ -97,6 +108,7 @@ type Own struct {
 	Loops  int      // event loops
 	Cores  []int    // to pin it to
 	TLS    bool     // it speaks TLS
+	Key    Key      // of its app; made if there is none
 	Flags  []string // further flags of serve
 	Env    []string
 }
@@ -128,7 +140,10 @@ func StartOwn(ctx context.Context, own Own) (t *Target, err error) {
 	if own.Listen == "" {
 		own.Listen = "127.0.0.1:0"
 	}
-	key := newKey()
+	key := own.Key
+	if key == (Key{}) {
+		key = newKey()
+	}
 	apps := filepath.Join(dir, "apps.yaml")
 	if err := os.WriteFile(apps, fmt.Appendf(nil, appsTemplate, key.ID, key.Secret), 0o600); err != nil {
 		return nil, err
@@ -218,7 +233,7 @@ func Terminate(ctx context.Context, name string, c Command, plain *Target) (*Tar
 	if err != nil {
 		return nil, err
 	}
-	t.behind, t.Process.behind = plain, plain.Process
+	t.behind, t.Process.with = plain, []*Process{plain.Process}
 	return t, nil
 }
 
