@@ -3,6 +3,8 @@
 // of its own.
 //
 //	go run ./bench fanout
+//	go run ./bench cluster --nodes 1,2,3,4,6,8
+//	go run ./bench cluster --parts held --connections 100000
 //	BENCH_SK_SECRET=sk_secret_… go run ./bench latency --url ws://10.0.0.5:8080 --sk-id sk_id_…
 //	make bench         # everything, with a report
 //	make bench-smoke   # everything, small: does it run?
@@ -21,6 +23,8 @@
 //	reconnect  a deploy: all connections drop and come back
 //	slow       percentiles of healthy peers while others never read
 //	soak       mixed traffic for --for; every delivery accounted for, leaks
+//	cluster    nodes on NATS: what crosses between them, how cost grows with
+//	           their number, a hundred thousand connections over several
 //	sim        up to a million sessions in one process, without sockets
 //	peers      the same runs against other servers, side by side
 //	report     tables and plots of what --json has written
@@ -35,6 +39,21 @@
 // With --tls it speaks TLS, and connect, idle and fanout compare it with itself,
 // plain, behind a TLS terminator: crypto/tls with two goroutines a connection, on
 // the same cores, whose CPU and memory count with the server's.
+//
+// cluster starts nodes, and a nats-server built from its module (or, with --nats
+// embedded, none), and a server without --nats to compare them with. All of them
+// share half of the cores. Channels have members on all nodes in turn, and their
+// publisher is on the first. Its parts:
+//
+//	fanout   one channel's CPU a message and a delivery, of nodes and of NATS
+//	trips    messages, directs, joins and leaves from one node to others, beside
+//	         the same within one server
+//	storm    joins of one channel on all nodes at once
+//	rest     nodes that nobody is connected to: CPU, and what they hear
+//	connect  paced connects to one node, above what it does at rest: what they
+//	         cost it, each other node, and NATS; "slope" is a further node's share
+//	held     --connections idle ones over as many nodes as it takes, with a client
+//	         process for each node and step: bytes a connection, connects
 //
 // With --url the load goes to a running server, over plain ws. It needs a secret
 // key whose patterns allow all names, a message rate that lets a publisher

@@ -26,9 +26,11 @@ type grammar struct {
 	Slow       slowCmd       `cmd:"" help:"Percentiles of healthy peers while others never read."`
 	Soak       soakCmd       `cmd:"" help:"Mixed traffic for long: every delivery accounted for, leaks."`
 	Peers      peersCmd      `cmd:"" help:"The same runs against other servers, side by side."`
+	Cluster    clusterCmd    `cmd:"" help:"Several nodes on NATS: what crosses between them, and how cost grows with their number."`
 	Sim        simCmd        `cmd:"" help:"Up to a million sessions in one process, without sockets: heap, GC, fan-out, rosters."`
 	Report     reportCmd     `cmd:"" help:"Draw the raw results of scenarios: one HTML page, or SVG files."`
 	Terminator terminatorCmd `cmd:"" hidden:"" help:"Run a TLS terminator."`
+	Crowd      crowdCmd      `cmd:"" hidden:"" help:"Hold idle connections."`
 	Floor      floorCmd      `cmd:"" hidden:"" help:"Run the floor: a bare hub."`
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,8 +24,8 @@ const testLimit = 2 * time.Minute
 var server string
 
 func TestMain(m *testing.M) {
-	// The harness starts itself as the floor and as a terminator.
-	if len(os.Args) > 1 && (os.Args[1] == "floor" || os.Args[1] == "terminator") {
+	// The harness starts itself as the floor, as a terminator and as a crowd.
+	if len(os.Args) > 1 && slices.Contains([]string{"floor", "terminator", "crowd"}, os.Args[1]) {
 		main()
 		return
 	}
@@ -295,6 +296,10 @@ func TestBadFlags(t *testing.T) {
 		{"more channels than peers", "soak --peers 2 --channels 3", "--channels"},
 		{"TLS of a running server", "connect --tls --url ws://127.0.0.1:1 --sk-id a --sk-secret b", "--tls"},
 		{"TLS", "connect --url wss://127.0.0.1:1 --sk-id a --sk-secret b", "ws"},
+		{"cluster of a running server", "cluster --url ws://127.0.0.1:1 --sk-id a --sk-secret b", "--url"},
+		{"fewer and fewer nodes", "cluster --nodes 2,1", "--nodes"},
+		{"no such part", "cluster --parts fanout,lunch", "--parts"},
+		{"nobody to hold", "cluster --parts held --connections 2", "--connections"},
 		{"no file", "report nowhere.json", "nowhere.json"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"gonum.org/v1/plot"
@@ -47,6 +48,17 @@ var lineKinds = map[string][]kind{
 		{title: "CPU a sweep of one loop", x: "sessions", figure: "CPU a sweep of one loop", unit: "µs", logX: true, logY: true},
 		{title: "GC CPU a cycle", x: "sessions", figure: "GC CPU a cycle", unit: "ms", logX: true, logY: true},
 	},
+	"cluster": {
+		{title: "CPU a delivery, all nodes", x: "nodes", figure: "CPU a delivery", unit: "µs"},
+		{title: "CPU a message, all nodes", x: "nodes", figure: "CPU a message", unit: "µs"},
+		{title: "NATS' CPU a message", x: "nodes", figure: "NATS CPU a message", unit: "µs"},
+		{title: "Medians of what goes between nodes", x: "nodes", figure: "p50", unit: "ms"},
+		{title: "CPU of a node at rest", x: "nodes at rest", figure: "CPU a node", unit: "ms/s"},
+		{title: "CPU a connect of the node that has it", x: "nodes", figure: "its node", unit: "µs"},
+		{title: "CPU a connect of each other node", x: "nodes", figure: "each other node", unit: "µs"},
+		{title: "Memory of a node against all nodes' connections", x: "connections", figure: "PSS a node", unit: "MiB"},
+		{title: "Memory of NATS against all nodes' connections", x: "connections", figure: "NATS PSS", unit: "MiB"},
+	},
 	"soak": {
 		{title: "Memory over time", x: "after", figure: "PSS", unit: "MiB"},
 		{title: "Deliveries over time", x: "after", figure: "deliveries", unit: "1/s"},
@@ -81,9 +93,11 @@ func Charts(r *result.Record) ([]Chart, error) {
 		charts = append(charts, Chart{title, svg})
 		return err
 	}
-	p, err := percentilePlot(percentiles(r.Rows))
-	if err := add("Latency percentiles", p, err); err != nil {
-		return nil, err
+	if !slices.ContainsFunc(lineKinds[r.Scenario], func(k kind) bool { return k.figure == percentileNames[0] }) {
+		p, err := percentilePlot(percentiles(r.Rows))
+		if err := add("Latency percentiles", p, err); err != nil {
+			return nil, err
+		}
 	}
 	for _, k := range lineKinds[r.Scenario] {
 		p, err := linePlot(k, against(r.Rows, k.x, k.figure, k.unit))

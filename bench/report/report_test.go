@@ -53,6 +53,10 @@ func TestCharts(t *testing.T) {
 		{"soak", []string{"Memory over time", "Deliveries over time"}, []string{"after", "PSS [MiB]"}},
 		{"peers", []string{"Server CPU a delivery", "Deliveries", "Server CPU a connect", "Heap and stacks an idle connection"},
 			[]string{"floor", "signalbox", "gws", "CPU a delivery [µs]", "1000 subscribers, 64 in flight"}},
+		{"cluster", []string{"CPU a delivery, all nodes", "CPU a message, all nodes", "NATS' CPU a message", "Medians of what goes between nodes",
+			"CPU of a node at rest", "CPU a connect of the node that has it", "CPU a connect of each other node",
+			"Memory of a node against all nodes' connections", "Memory of NATS against all nodes' connections"},
+			[]string{"nodes", "CPU a delivery [µs]", "50 subscribers, 1 in flight"}},
 		{"reconnect", nil, nil},
 	} {
 		t.Run(tt.scenario, func(t *testing.T) {

@@ -68,7 +68,7 @@ func labels(row result.Row, without ...string) string {
 	for _, l := range row.Labels {
 		switch {
 		case slices.Contains(without, l.Name):
-		case l.Name == "server" || l.Name == "load" || l.Name == "storm" || l.Name == "event":
+		case l.Name == "server" || l.Name == "load" || l.Name == "way" || l.Name == "storm" || l.Name == "event":
 			parts = append(parts, l.Value)
 		default:
 			parts = append(parts, l.Value+" "+l.Name)
