@@ -114,6 +114,25 @@ func (a *alone) subscriptions() (n int) {
 	return n
 }
 
+// TestTurnDoesWhatItBegins has a turn tell a delta, which goes by the subscriber's
+// cork: nothing is left over, so no other turn is asked for.
+func TestTurnDoesWhatItBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAlone(t, testLimits())
+		ann := a.open(identify(t, a.Keys(), "ann", "", all, 86400))
+		textTo(ann, `{"type":"subscribe","channel":"c"}`)
+		a.pass(time.Second)
+		ann.take()
+		bob := a.open(identify(t, a.Keys(), "bob", "", all, 86400))
+		textTo(bob, `{"type":"subscribe","channel":"c"}`)
+		a.flag.up.Store(false)
+		a.loop.Turn()
+		if got := ann.take(); len(got) != 1 || a.flag.up.Load() {
+			t.Errorf("got %d frames, and another turn asked for: %v; want 1, false", len(got), a.flag.up.Load())
+		}
+	})
+}
+
 // TestInputComesBehindTasks has input arrive behind more tasks than a turn runs:
 // it is dealt with once those are done that were posted before it was read.
 func TestInputComesBehindTasks(t *testing.T) {

@@ -68,21 +68,20 @@ func (l *Loop) cast(w *registry.Wild, m *publication, named *registry.Part, coun
 	return true
 }
 
-// runCasts goes on with the casts and reports whether they have come to their end
-// within the budget.
-func (l *Loop) runCasts(budget *int) bool {
+// runCasts goes on with the casts, as far as the budget goes.
+func (l *Loop) runCasts(budget *int) {
 	for l.casts.len() > 0 {
 		if !l.runCast(l.casts.first(), budget) {
-			return false
+			return
 		}
 		c := l.casts.pop()
 		l.inbound.Add(-c.weight)
 		c.tally.add(c.count)
 	}
-	return true
 }
 
-// runCast goes on with the first cast.
+// runCast goes on with the first cast and reports whether it has come to its end
+// within the budget.
 func (l *Loop) runCast(c *cast, budget *int) bool {
 	for ; c.group < len(c.groups); c.group, c.next = c.group+1, 0 {
 		for g := c.groups[c.group]; c.next < len(g.Subs); c.next++ {

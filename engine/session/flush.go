@@ -51,17 +51,14 @@ func (l *Loop) flush() {
 	p := l.nextDirty()
 	l.patience.holds = p != nil && !p.Frozen() && l.patience.wait(len(p.Subs), l.seq, l.now)
 	if l.patience.holds {
-		l.comeBack()
 		return
 	}
 	budget := l.budget.writes
-	done := l.runCasts(&budget)
+	l.runCasts(&budget)
 	budget = max(budget, l.budget.writes/2) // casts come first, but not alone
-	done = l.flushLine(&l.dirty, inFrames, &budget) && done
+	l.flushLine(&l.dirty, inFrames, &budget)
 	budget = max(budget, l.budget.writes/4) // deltas come last, but they come
-	if !l.flushLine(&l.dirtyDeltas, inDeltas, &budget) || !done {
-		l.comeBack()
-	}
+	l.flushLine(&l.dirtyDeltas, inDeltas, &budget)
 }
 
 func (l *Loop) nextDirty() *registry.Part {
@@ -71,20 +68,18 @@ func (l *Loop) nextDirty() *registry.Part {
 	return l.dirty.first()
 }
 
-// flushLine flushes the parts of one line and reports whether it has come to its
-// end within the budget.
-func (l *Loop) flushLine(d *fifo[*registry.Part], line uint8, budget *int) bool {
+// flushLine flushes the parts of one line, as far as the budget goes.
+func (l *Loop) flushLine(d *fifo[*registry.Part], line uint8, budget *int) {
 	for d.len() > 0 {
 		p := d.first()
 		if line == inDeltas && p.Out.Lines&inFrames != 0 {
 			// Its frames, and its deltas with them, have their own turn.
 		} else if !l.flushPart(p, budget) {
-			return false
+			return
 		}
 		d.pop()
 		l.leaveLine(p, line)
 	}
-	return true
 }
 
 // flushPart goes on with a part's flush and reports whether it has come to its

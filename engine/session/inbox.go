@@ -47,10 +47,6 @@ func (b *inbox) take() {
 	b.next = 0
 }
 
-// begun reports whether tasks that were taken are still to be run: such as came
-// behind others, for which nobody was woken.
-func (b *inbox) begun() bool { return b.next < len(b.batch) }
-
 // run runs the tasks in the order they came, up to the one that was put as the
 // until-th of all, as far as the loop's budget of tasks goes. It reports whether
 // that was far enough.

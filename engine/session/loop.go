@@ -148,7 +148,6 @@ func (l *Loop) behind(s *Session) {
 func (l *Loop) unpark() {
 	for n := 0; l.parked.len() > 0 && l.parked.first().until <= l.inbox.done; n++ {
 		if n == l.budget.parked {
-			l.comeBack()
 			return
 		}
 		if s := l.parked.pop().s; s.open {
@@ -170,11 +169,9 @@ func (l *Loop) catchUp() {
 // Turn does everything that is due, as far as the budget goes. Called by the
 // Waker's doing.
 func (l *Loop) Turn() {
-	l.scheduled = false
+	l.scheduled = true // what comes up meanwhile is dealt with here, or after the sockets
 	l.look()
-	if !l.inbox.run(l, l.inbox.posted.Load()) || l.inbox.begun() {
-		l.comeBack()
-	}
+	l.inbox.run(l, l.inbox.posted.Load())
 	l.unpark()
 	l.runTimers()
 	subs := l.budget.subs
@@ -182,9 +179,20 @@ func (l *Loop) Turn() {
 	l.flush()
 	l.uncork()
 	l.bury(&subs)
+	if l.scheduled = false; l.unfinished() {
+		l.comeBack()
+	}
 	if !l.patience.holds {
 		l.counts.Turn.Observe(l.hub.time() - l.clock)
 	}
+}
+
+// unfinished reports whether something is left over, or has come up, that nobody
+// will wake the loop for.
+func (l *Loop) unfinished() bool {
+	return l.inbox.done != l.inbox.posted.Load() || l.gone.len() > 0 || l.corked.len() > 0 ||
+		l.dirty.len() > 0 || l.dirtyDeltas.len() > 0 || l.casts.len() > 0 || l.timers.due(l.now) ||
+		l.parked.len() > 0 && l.parked.first().until <= l.inbox.done
 }
 
 // comeBack has the loop go on after the sockets that are ready.
@@ -219,7 +227,6 @@ func (l *Loop) session(ref registry.Ref) *Session {
 func (l *Loop) bury(subs *int) {
 	for l.gone.len() > 0 {
 		if !l.gone.first().leaveAll(subs) {
-			l.comeBack()
 			return
 		}
 		l.gone.pop()

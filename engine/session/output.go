@@ -132,7 +132,6 @@ func (s *Session) closeSlow() {
 func (l *Loop) uncork() {
 	for budget := l.budget.writes; l.corked.len() > 0; {
 		if budget <= 0 {
-			l.comeBack()
 			return
 		}
 		s := l.corked.pop()

@@ -62,6 +62,9 @@ func (q *timerQueue) pop() timer {
 	}
 }
 
+// due reports whether a task is.
+func (t *timers) due(now int64) bool { return len(t.queue) > 0 && t.queue[0].at <= now }
+
 // at runs task on the loop when its clock reads at ms.
 func (l *Loop) at(at int64, task func(*Loop)) {
 	t := &l.timers
@@ -73,9 +76,8 @@ func (l *Loop) at(at int64, task func(*Loop)) {
 // runTimers runs what is due, as far as the budget of tasks goes.
 func (l *Loop) runTimers() {
 	t := &l.timers
-	for l.left = l.budget.tasks; len(t.queue) > 0 && t.queue[0].at <= l.now; l.left-- {
+	for l.left = l.budget.tasks; t.due(l.now); l.left-- {
 		if l.left <= 0 {
-			l.comeBack()
 			return
 		}
 		t.queue.pop().task(l)

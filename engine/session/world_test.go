@@ -391,7 +391,9 @@ func (w *world) living() int {
 
 func (w *world) turn(l *simLoop) {
 	l.up.Store(false)
-	l.Turn()
+	if l.Turn(); l.unfinished() && !l.up.Load() {
+		w.fault("loop %d: a turn has left something over and does not come back", l.index)
+	}
 	w.checkLoop(l)
 }
 
