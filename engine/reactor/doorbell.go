@@ -32,8 +32,8 @@ func (d *doorbell) ring() bool {
 // heard is called when the loop's end is readable.
 func (d *doorbell) heard() {
 	d.rung.Store(false)
-	d.loop.upper.Turn()
-	d.loop.closeBroken()
+	d.loop.turn()
+	d.loop.turned = false // its own turn among the sockets
 }
 
 // hangDoorbells gives every loop a doorbell: gnet hands them out in turn.

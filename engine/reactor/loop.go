@@ -29,6 +29,7 @@ type loop struct {
 	bell atomic.Pointer[doorbell]
 
 	// Loop-owned. Both queues are in the order of their deadlines.
+	turned    bool                 // there was a Turn since a socket was last read
 	heads     []deadline           // connections that have not sent their request head
 	lingering []deadline           // connections that are to end
 	lingers   int64                // bytes queued on those, as of their Finish or the last sweep
@@ -56,8 +57,9 @@ func newLoop(r *Reactor, index int) *loop {
 		l.counts = r.cfg.Counts[index]
 	}
 	l.turnTask = gnet.RunnableFunc(func(context.Context) error {
-		l.upper.Turn()
-		l.closeBroken()
+		if !l.promised() && (!l.turned || !l.ringBell()) {
+			l.turn()
+		}
 		return nil
 	})
 	l.newsTask = gnet.RunnableFunc(func(context.Context) error {
@@ -89,14 +91,36 @@ func (l *loop) execute(task gnet.Runnable) {
 // Waker wakes one loop. Any goroutine.
 type Waker struct{ loop *loop }
 
-// Wake has the loop's Turn called before it waits for I/O again.
+// Wake has the loop's Turn called before it waits for I/O again. If a Turn has been
+// called since a socket was last read, or WakeFair, then it does as WakeFair does:
+// gnet runs tasks as long as there are any, so that Turns which follow each other
+// would keep all sockets waiting.
 func (w *Waker) Wake() { w.loop.execute(w.loop.turnTask) }
 
 // WakeFair has the loop's Turn called after the sockets that are ready now.
 func (w *Waker) WakeFair() {
-	if d := w.loop.bell.Load(); d == nil || !d.ring() {
+	if !w.loop.ringBell() {
 		w.Wake()
 	}
+}
+
+// ringBell rings the loop's doorbell and reports whether there is one. Any
+// goroutine.
+func (l *loop) ringBell() bool {
+	d := l.bell.Load()
+	return d != nil && d.ring()
+}
+
+// promised reports whether the doorbell is rung and not yet heard.
+func (l *loop) promised() bool {
+	d := l.bell.Load()
+	return d != nil && d.rung.Load()
+}
+
+func (l *loop) turn() {
+	l.turned = true
+	l.upper.Turn()
+	l.closeBroken()
 }
 
 // sweep closes the connections whose time is over.

@@ -60,28 +60,38 @@ func TestWakeFromAnywhere(t *testing.T) {
 	}
 }
 
-// TestWakeFair keeps a loop busy with work that asks for itself again: sockets
-// get their turn nevertheless.
-func TestWakeFair(t *testing.T) {
-	w := run(t, Config{})
-	c, _ := w.open()
-	l := w.loops[0]
-	busy := true // the loop's
-	l.do(t, func() {
-		l.turn = func() {
-			if busy {
-				l.waker.WakeFair()
+// TestSocketsGetTheirTurn keeps a loop busy with work that asks for itself again.
+func TestSocketsGetTheirTurn(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		wake func(w *Waker)
+	}{
+		{"Wake", (*Waker).Wake},
+		{"WakeFair", (*Waker).WakeFair},
+		{"both", func(w *Waker) { w.Wake(); w.WakeFair() }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := run(t, Config{})
+			c, _ := w.open()
+			l := w.loops[0]
+			busy := true // the loop's
+			l.do(t, func() {
+				l.turn = func() {
+					if busy {
+						tc.wake(l.waker)
+					}
+				}
+			})
+			for range 100 {
+				c.send("hello")
+				c.expect("hello")
 			}
-		}
-	})
-	for range 100 {
-		c.send("hello")
-		c.expect("hello")
-	}
-	turns := l.turns.Load()
-	l.do(t, func() { busy = false })
-	if turns < 100 {
-		t.Errorf("the loop had %d turns, but asked for more all the time", turns)
+			turns := l.turns.Load()
+			l.do(t, func() { busy = false })
+			if turns < 100 {
+				t.Errorf("the loop had %d turns, but asked for more all the time", turns)
+			}
+		})
 	}
 }
 

@@ -305,6 +305,7 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
 	switch c := gc.Context().(type) {
 	case *Conn:
+		c.loop.turned = false
 		return c.traffic()
 	case *doorbell:
 		_, _ = gc.Discard(-1)
