@@ -30,6 +30,8 @@ type Pending struct {
 	// published, and Flushing that of the flush under way, by the owner's
 	// clock; 0: none.
 	Since, Flushing time.Duration
+	// Began is for the owner: when it began the flush under way, in ms.
+	Began int64
 }
 
 // Tell is a place in a part's streams at which roster changes are due: behind

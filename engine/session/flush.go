@@ -135,6 +135,7 @@ func (l *Loop) freeze(p *registry.Part) {
 	if !p.Frozen() {
 		l.seq++
 		p.Freeze(l.seq)
+		p.Out.Began = l.now
 	}
 }
 
@@ -143,11 +144,11 @@ func (l *Loop) thaw(p *registry.Part) {
 	if at := p.Out.Flushing; at != 0 {
 		l.counts.Flush.Observe(l.hub.time() - at)
 	}
-	steps := p.Deltas.Len()
+	steps, began := p.Deltas.Len(), p.Out.Began
 	told, any := p.Thaw()
 	if any {
 		l.trim(p, told)
-		p.Window.Told(l.now, steps-p.Deltas.Len(), l.hub.limits.PresenceWindow)
+		p.Window.Told(began, l.now, steps-p.Deltas.Len(), l.hub.limits.PresenceWindow)
 		if p.Deltas.Len() > 0 {
 			l.pace(p)
 		}

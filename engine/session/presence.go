@@ -95,7 +95,7 @@ func (l *Loop) pace(p *registry.Part) {
 	if p.Paced {
 		return
 	}
-	due := p.Window.Due(l.now, l.hub.limits.PresenceWindow)
+	due := p.Window.Due(l.now)
 	if due <= l.now {
 		l.soilQuietly(p)
 		p.TellLast()
