@@ -57,7 +57,9 @@ func (l *Loop) flush() {
 	l.runCasts(&budget)
 	budget = max(budget, l.budget.writes/2) // casts come first, but not alone
 	l.flushLine(&l.dirty, inFrames, &budget)
-	budget = max(budget, l.budget.writes/4) // deltas come last, but they come
+	// Deltas come last, but they come: for half a turn at the most, because others
+	// wait for whole turns of a storm.
+	budget = min(max(budget, l.budget.writes/4), l.budget.writes/2)
 	l.flushLine(&l.dirtyDeltas, inDeltas, &budget)
 }
 
