@@ -32,6 +32,7 @@ type grammar struct {
 	Terminator terminatorCmd `cmd:"" hidden:"" help:"Run a TLS terminator."`
 	Crowd      crowdCmd      `cmd:"" hidden:"" help:"Hold idle connections."`
 	Floor      floorCmd      `cmd:"" hidden:"" help:"Run the floor: a bare hub."`
+	Stalls     stallsCmd     `cmd:"" hidden:"" help:"Watch for what the machine keeps from running."`
 }
 
 // stdio is where a scenario writes: results to out, progress to err.

@@ -24,8 +24,9 @@ const testLimit = 2 * time.Minute
 var server string
 
 func TestMain(m *testing.M) {
-	// The harness starts itself as the floor, as a terminator and as a crowd.
-	if len(os.Args) > 1 && slices.Contains([]string{"floor", "terminator", "crowd"}, os.Args[1]) {
+	// The harness starts itself as the floor, as a terminator, as a crowd and to
+	// watch for stalls.
+	if len(os.Args) > 1 && slices.Contains([]string{"floor", "terminator", "crowd", "stalls"}, os.Args[1]) {
 		main()
 		return
 	}

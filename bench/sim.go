@@ -78,8 +78,13 @@ func (c *simCmd) Run(ctx context.Context, std *stdio) error {
 		p.total = total
 		p.at(done, 0)
 	}
-	err := sim.Run(ctx, sim.Config{
-		Sections: c.Section, Sessions: c.Sessions, Loops: c.Loops, Subscribers: c.Subscribers, InFlight: c.InFlight,
+	watch, err := watchStalls()
+	if err != nil {
+		return err
+	}
+	defer watch.close()
+	err = sim.Run(ctx, sim.Config{
+		Stall: watch.longest, Sections: c.Section, Sessions: c.Sessions, Loops: c.Loops, Subscribers: c.Subscribers, InFlight: c.InFlight,
 		WriteCosts: c.WriteCost, Bytes: c.Bytes, For: c.For, Rounds: c.Rounds, Ping: c.Ping, Pin: c.Pin, Profile: c.Profile,
 	}, record, tell)
 	if p != nil {

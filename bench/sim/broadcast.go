@@ -127,12 +127,14 @@ type deliveries struct {
 }
 
 // during measures the broadcast for d; work, if not nil, runs meanwhile.
-func (b *broadcast) during(inFlight int, d time.Duration, work func()) (m deliveries, err error) {
+func (b *broadcast) during(inFlight int, d time.Duration, work func() error) (m deliveries, err error) {
 	m.span, err = b.w.measure(func() error {
 		m.messages, err = b.run(inFlight, func() error {
 			end := time.After(d)
 			if work != nil {
-				work()
+				if err := work(); err != nil {
+					return err
+				}
 			}
 			select {
 			case <-end:

@@ -31,7 +31,10 @@ func (r *run) sessions() error {
 			return err
 		}
 		now := readHeap(r.Profile)
-		gc := collect(cycles)
+		gc, err := r.collect()
+		if err != nil {
+			return err
+		}
 		idle, err := r.idle(w)
 		if err != nil {
 			return err
@@ -47,7 +50,7 @@ func (r *run) sessions() error {
 			Figure("longest hold idle", "ms", millis(idle.longest)).
 			Figure("loop cores idle", "%", 100*idle.cpu.Seconds()/idle.wall.Seconds()).
 			Figure("pings", "1/s", float64(idle.pings)/idle.wall.Seconds())
-		r.add(Sessions, collected(row, gc))
+		r.add(Sessions, r.collected(row, gc))
 		if r.Profile {
 			r.profile(n, empty, now)
 		}
@@ -60,10 +63,16 @@ func (r *run) sessions() error {
 }
 
 // collected adds what garbage collections cost.
-func collected(row result.Row, gc collection) result.Row {
-	return row.Figure("GC CPU a cycle", "ms", perEach(gc.cpu, int64(gc.cycles), time.Millisecond)).
+func (r *run) collected(row result.Row, gc collection) result.Row {
+	row = row.Figure("GC CPU a cycle", "ms", perEach(gc.cpu, int64(gc.cycles), time.Millisecond)).
 		Figure("GC cycle", "ms", perEach(gc.wall, int64(gc.cycles), time.Millisecond)).
-		Figure("GC pause, max", "µs", micros(gc.pause))
+		Figure("GC pause, p50", "µs", micros(gc.pauses.at(50))).
+		Figure("p99", "µs", micros(gc.pauses.at(99))).
+		Figure("max", "µs", micros(gc.pauses.at(100)))
+	if r.Stall != nil {
+		row = row.Figure("longest stall of the machine", "µs", micros(gc.stall))
+	}
+	return row
 }
 
 // idle watches a world that has nothing to do.

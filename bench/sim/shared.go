@@ -70,9 +70,9 @@ func (r *run) fanOut(w *world, publisher *conn) error {
 		for _, collecting := range []bool{false, true} {
 			r.progress("publish to all", 0, 0)
 			var gc collection
-			var work func()
+			var work func() error
 			if collecting {
-				work = func() { gc = collect(cycles) }
+				work = func() (err error) { gc, err = r.collect(); return err }
 			}
 			m, err := b.during(k, r.For, work)
 			if err != nil {
@@ -87,7 +87,7 @@ func (r *run) fanOut(w *world, publisher *conn) error {
 				Figure("longest hold", "ms", millis(m.longest)).
 				Figure("longest hold, CPU", "ms", millis(m.longestCPU))
 			if collecting {
-				row = collected(row, gc)
+				row = r.collected(row, gc)
 			}
 			r.add(FanOut, row)
 		}

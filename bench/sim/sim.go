@@ -35,6 +35,9 @@ type Config struct {
 	Ping        time.Duration // interval, 0: no pings
 	Pin         bool          // each loop to a core of its own, if there are more cores
 	Profile     bool          // tell which places allocate what a session holds
+	// Stall returns the longest time, since its last call, for which the machine
+	// kept a thread from running that was to; nil: not known.
+	Stall func() (time.Duration, error)
 }
 
 // run is a simulation under way.
@@ -96,9 +99,6 @@ func (r *run) grow(w *world, n int, roles func(int) role) error {
 
 // Names of sessions and channels: as long as those of the idle scenario.
 func peerName(i int) string { return fmt.Sprintf("own-%06d", i) }
-
-// cycles is how many garbage collections are looked at.
-const cycles = 3
 
 // idleTime is how long a world is watched that has nothing to do but sweep.
 const idleTime = time.Second

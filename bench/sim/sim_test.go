@@ -40,12 +40,25 @@ func TestRunFillsEverySection(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	record := &result.Record{}
-	if err := Run(ctx, testConfig(), record, quiet); err != nil {
+	cfg := testConfig()
+	cfg.Stall = func() (time.Duration, error) { return 5 * time.Millisecond, nil }
+	if err := Run(ctx, cfg, record, quiet); err != nil {
 		t.Fatal(err)
 	}
 	rows := map[string]int{}
 	for _, row := range record.Rows {
 		rows[row.Text("section")]++
+		if v, ok := row.Value("longest stall of the machine"); ok && v != 5000 {
+			t.Errorf("%v: the longest stall is %v µs, want 5000", row.Labels, v)
+		}
+		if _, collects := row.Value("GC cycle"); collects {
+			p50, _ := row.Value("GC pause, p50")
+			p99, _ := row.Value("p99")
+			longest, _ := row.Value("max")
+			if p50 <= 0 || p50 > p99 || p99 > longest {
+				t.Errorf("%v: pauses are %v, %v and %v µs, want them to rise", row.Labels, p50, p99, longest)
+			}
+		}
 		for _, name := range []string{"deliveries", "CPU", "CPU a connect", "heap"} {
 			if v, ok := row.Value(name); ok && v <= 0 && name != "heap" {
 				t.Errorf("%v: %s is %v, want more than 0", row.Labels, name, v)
