@@ -168,6 +168,11 @@ func TestAccounts(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", tt.figure, got, tt.want)
 		}
 	}
+	for _, live := range figures(r, "live heap") { // with the clients, and at rest
+		if live <= 0 || live > 16 {
+			t.Errorf("live heap: got %v MiB, want that of a small server", live)
+		}
+	}
 	r = measure(t, "presence", "--peers", "30", "--server-bin", server)
 	if frames := figures(r, "frames"); frames[0] < 30 || frames[1] < 15 {
 		t.Errorf("got %v presence frames, want at least one for each snapshot and for each that stayed", frames)

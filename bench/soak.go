@@ -48,6 +48,9 @@ const (
 	// restGoroutines is how many goroutines a server without connections may
 	// have: runtime, loops, listeners. A leak is one for each of thousands.
 	restGoroutines = 100
+	// restHeap is how many bytes of its heap may be alive more than before: what
+	// loops keep for reuse.
+	restHeap = 2 << 20
 	// restDescriptors is how many descriptors it may have more than before.
 	restDescriptors = 8
 )
@@ -62,7 +65,7 @@ func (c *soakCmd) Run(ctx context.Context, std *stdio) error {
 		if err != nil {
 			return err
 		}
-		before, err := look(server)
+		before, err := look(ctx, server)
 		if err != nil {
 			return err
 		}
@@ -87,13 +90,19 @@ func (c *soakCmd) Run(ctx context.Context, std *stdio) error {
 // holding is what a server holds.
 type holding struct {
 	memory      target.Memory
+	live        int64 // bytes of its heap after a collection; 0: not known
 	descriptors int
 }
 
 // look returns what the server holds, nothing if it cannot be measured.
-func look(t *target.Target) (held holding, err error) {
+func look(ctx context.Context, t *target.Target) (held holding, err error) {
 	if t.Process == nil {
 		return held, nil
+	}
+	if t.Admin != "" {
+		if held.live, err = t.Live(ctx); err != nil {
+			return held, err
+		}
 	}
 	if held.memory, err = t.Process.Memory(); err != nil {
 		return held, err
@@ -116,14 +125,16 @@ func (c *soakCmd) traffic(ctx context.Context, h *harness, t *target.Target, mix
 func (c *soakCmd) sample(ctx context.Context, h *harness, t *target.Target, mix *load.Mix) error {
 	start := time.Now()
 	every := c.For / time.Duration(c.Samples)
-	var x, pss []float64
+	var x, pss, live []float64
 	last := 0
 	for range c.Samples {
 		if load.Sleep(ctx, every) != nil {
 			break
 		}
-		held, err := look(t)
-		if err != nil {
+		held, err := look(ctx, t)
+		if ctx.Err() != nil {
+			break
+		} else if err != nil {
 			return err
 		}
 		arrived, faults := mix.Counts()
@@ -131,14 +142,17 @@ func (c *soakCmd) sample(ctx context.Context, h *harness, t *target.Target, mix 
 			Figure("deliveries", "1/s", float64(arrived-last)/every.Seconds()).Figure("errors", "", float64(faults))
 		last = arrived
 		if t.Process != nil {
-			row = row.Figure("PSS", "MiB", float64(held.memory.PSS)/(1<<20)).Figure("descriptors", "", float64(held.descriptors))
-			x, pss = append(x, time.Since(start).Hours()), append(pss, float64(held.memory.PSS))
+			row = row.Figure("PSS", "MiB", float64(held.memory.PSS)/(1<<20)).Figure("live heap", "MiB", float64(held.live)/(1<<20)).
+				Figure("descriptors", "", float64(held.descriptors))
+			x, pss, live = append(x, time.Since(start).Hours()), append(pss, float64(held.memory.PSS)), append(live, float64(held.live))
 		}
 		h.record.Add(row)
 	}
 	if half := len(x) / 2; len(x)-half >= 2 {
-		// The first half is the heap growing to its size.
-		h.record.Note("memory grows by %s MiB an hour in the second half", result.Number(load.Slope(x[half:], pss[half:])/(1<<20)))
+		// The first half is the heap growing to its size, and pages of the program
+		// that are needed for the first time.
+		h.record.Note("in the second half PSS grows by %s MiB an hour, the live heap by %s",
+			result.Number(load.Slope(x[half:], pss[half:])/(1<<20)), result.Number(load.Slope(x[half:], live[half:])/(1<<20)))
 	}
 	return nil
 }
@@ -161,12 +175,13 @@ func (c *soakCmd) leaks(ctx context.Context, h *harness, t *target.Target, befor
 	if err := h.drop(ctx, t); err != nil || t.Process == nil {
 		return err
 	}
-	after, err := look(t)
+	after, err := look(ctx, t)
 	if err != nil {
 		return err
 	}
 	row := result.Row{}.Label("rest", "no clients").
 		Figure("PSS", "MiB", float64(after.memory.PSS)/(1<<20)).Figure("PSS before", "MiB", float64(before.memory.PSS)/(1<<20)).
+		Figure("live heap", "MiB", float64(after.live)/(1<<20)).Figure("live heap before", "MiB", float64(before.live)/(1<<20)).
 		Figure("descriptors", "", float64(after.descriptors)).Figure("descriptors before", "", float64(before.descriptors))
 	goroutines := 0
 	if c.URL == "" {
@@ -178,6 +193,8 @@ func (c *soakCmd) leaks(ctx context.Context, h *harness, t *target.Target, befor
 	}
 	h.record.Add(row)
 	switch {
+	case after.live > before.live+restHeap:
+		return fmt.Errorf("memory leaks: %d bytes of the heap are alive, %d were before", after.live, before.live)
 	case after.descriptors > before.descriptors+restDescriptors:
 		return fmt.Errorf("descriptors leak: %d before, %d after", before.descriptors, after.descriptors)
 	case goroutines > restGoroutines:

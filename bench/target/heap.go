@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/pprof/profile"
@@ -33,6 +34,23 @@ func (t *Target) Heap(ctx context.Context) (Heap, error) {
 		return nil, fmt.Errorf("target: the heap profile: %w", err)
 	}
 	return heapOf(p)
+}
+
+// heapAlloc is what the runtime says of the heap in a profile that is text.
+var heapAlloc = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)$`)
+
+// Live has our server collect its garbage and returns how many bytes of its heap
+// are left.
+func (t *Target) Live(ctx context.Context) (int64, error) {
+	text, err := t.ask(ctx, "/debug/pprof/heap?gc=1&debug=1")
+	if err != nil {
+		return 0, err
+	}
+	found := heapAlloc.FindSubmatch(text)
+	if found == nil {
+		return 0, errors.New("target: the heap profile does not tell what is alive")
+	}
+	return strconv.ParseInt(string(found[1]), 10, 64)
 }
 
 // heapOf adds a heap profile up.

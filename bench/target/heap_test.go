@@ -3,7 +3,9 @@ package target
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/http/pprof"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -65,5 +67,26 @@ func TestNoHeap(t *testing.T) {
 		if heap, err := target.Heap(t.Context()); err == nil {
 			t.Errorf("%s: got %v, want an error", name, heap)
 		}
+	}
+}
+
+// TestLive asks a process with Go's own handler, this one.
+func TestLive(t *testing.T) {
+	admin := httptest.NewServer(pprof.Handler("heap"))
+	t.Cleanup(admin.Close)
+	target := &Target{Admin: strings.TrimPrefix(admin.URL, "http://")}
+	before, err := target.Live(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 64 << 20
+	held := make([]byte, size)
+	after, err := target.Live(t.Context())
+	if err != nil || after-before < size/2 {
+		t.Errorf("got %d bytes and then, with %d more, %d, %v", before, size, after, err)
+	}
+	runtime.KeepAlive(held)
+	if _, err := (&Target{}).Live(t.Context()); err == nil {
+		t.Error("without an admin address: got no error")
 	}
 }
