@@ -26,7 +26,7 @@ type clusterCmd struct {
 	Rate        float64       `group:"load" placeholder:"R" default:"500" help:"Paced messages, directs or connects a second (default: ${default})."`
 	Pairs       int           `group:"load" placeholder:"N" default:"100" help:"Pairs of peers that send to each other (default: ${default})."`
 	Joins       int           `group:"load" placeholder:"N" default:"500" help:"Joins of a storm, over all nodes (default: ${default})."`
-	Connects    int           `group:"load" placeholder:"N" default:"2000" help:"Paced connects to one node, each with a channel of its own (default: ${default})."`
+	Connects    int           `group:"load" placeholder:"N" default:"2000" help:"Connects to one node, each with a channel of its own (default: ${default})."`
 	Connections int           `group:"load" placeholder:"N" default:"100000" help:"held: connections of all nodes together, each with a channel of its own (default: ${default})."`
 	PerNode     int           `group:"load" placeholder:"N" default:"17000" help:"held: connections of a node at most (default: ${default})."`
 	Rounds      int           `group:"load" placeholder:"N" default:"3" help:"Times that the fan-out of cluster and lone server is measured, in turn (default: ${default})."`
@@ -86,7 +86,8 @@ type clusterRun struct {
 	alone *target.Target // a server without --nats
 	nodes *target.Cluster
 
-	rests, connects growth
+	rests    growth
+	connects [2]growth // paced, and as fast as the window allows
 }
 
 // start starts the lone server, and NATS; there is no node yet. stop ends the
@@ -132,8 +133,9 @@ func (r *clusterRun) grow(ctx context.Context) error {
 			}
 		}
 	}
-	r.rests.slope(r.h, "nodes at rest")
-	r.connects.slope(r.h, "nodes")
+	for _, g := range []*growth{&r.rests, &r.connects[0], &r.connects[1]} {
+		g.slope(r.h)
+	}
 	return nil
 }
 

@@ -50,7 +50,7 @@
 //	         the same within one server
 //	storm    joins of one channel on all nodes at once
 //	rest     nodes that nobody is connected to: CPU, and what they hear
-//	connect  paced connects to one node, above what it does at rest: what they
+//	connect  connects to one node, above what it does at rest: what they
 //	         cost it, each other node, and NATS; "slope" is a further node's share
 //	held     --connections idle ones over as many nodes as it takes, with a client
 //	         process for each node and step: bytes a connection, connects

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"signalbox/bench/client"
@@ -115,14 +116,20 @@ func (g *growth) add(h *harness, nodes int, row result.Row) {
 
 // slope adds a row that says what each further node adds, by at least three
 // numbers of them of which the first has others to speak to.
-func (g *growth) slope(h *harness, label string) {
+func (g *growth) slope(h *harness) {
 	for len(g.nodes) > 0 && g.nodes[0] < 2 {
 		g.nodes, g.rows = g.nodes[1:], g.rows[1:]
 	}
 	if len(g.rows) < 3 {
 		return
 	}
-	row := result.Row{}.Label(label, "slope")
+	row := result.Row{}
+	for i, l := range g.rows[0].Labels {
+		if i == 0 {
+			l.Value = "slope" // instead of the number of nodes
+		}
+		row = row.Label(l.Name, l.Value)
+	}
 	for _, f := range g.rows[0].Figures {
 		values := make([]float64, len(g.rows))
 		for i := range g.rows {
@@ -135,7 +142,7 @@ func (g *growth) slope(h *harness, label string) {
 
 // rest adds a row for nodes that nobody is connected to.
 func (r *clusterRun) rest(ctx context.Context, nodes int) error {
-	if err := load.Sleep(ctx, quietTime); err != nil {
+	if err := load.Sleep(ctx, min(quietTime, r.Rest)); err != nil {
 		return err
 	}
 	if err := r.h.settle(ctx, r.nodes.Whole()); err != nil {
@@ -168,46 +175,79 @@ func (r *clusterRun) resting(ctx context.Context, row result.Row) (result.Row, e
 	return row, nil
 }
 
-// connect adds a row for paced connects to the first node, of which each enters a
-// channel that is nowhere else.
+// connect adds rows for connects to the first node, of which each enters a channel
+// that is nowhere else: paced, and as fast as the window allows.
 func (r *clusterRun) connect(ctx context.Context, nodes int) error {
-	const micro = 1e6
-	row := result.Row{}.Label("nodes", nodes).Label("connects", r.Connects)
-	n := float64(r.Connects)
-	for _, t := range []*target.Target{r.alone, r.nodes.Nodes[0]} {
-		watch := newConnectWatch(r.h.fleet.Size())
-		specs, err := ownChannels(r.h, t, 0, r.Connects, watch.handler)
+	for i, pace := range []struct {
+		what string
+		rate float64
+	}{{"paced", r.Rate}, {fmt.Sprintf("%d at a time", r.Window), 0}} {
+		row := result.Row{}.Label("nodes", nodes).Label("load", pace.what)
+		row, err := r.connectTo(ctx, row, r.alone, pace.rate)
 		if err != nil {
 			return err
 		}
-		servers := []*target.Target{t}
-		if t != r.alone {
-			servers = r.nodes.Nodes
-		}
-		each, nats, err := r.aboveRest(ctx, servers, func() error { return r.paced(ctx, t, specs) })
-		if err != nil {
+		if row, err = r.connectTo(ctx, row, r.nodes.Nodes[0], pace.rate); err != nil {
 			return err
 		}
-		cpu := func(s span) float64 { return micro * s.cpu.Seconds() / n }
-		if t == r.alone {
-			row = row.Figure("alone", "µs", cpu(each[0]))
-		} else {
-			row = row.Figure("its node", "µs", cpu(each[0]))
-			if nodes > 1 {
-				row = row.Figure("each other node", "µs", mean(each[1:], cpu)).
-					Figure("records heard there", "", mean(each[1:], func(s span) float64 { return s.counted[recordsHeard] / n }))
-			}
-			if r.nodes.NATS != nil {
-				row = row.Figure("NATS", "µs", micro*nats.Seconds()/n)
-			}
-			row = watch.times().Figures(row.Figure("rounds", "1/s", each[0].counted[roundsBegun]*r.Rate/n))
-		}
-		if err := r.h.drop(ctx, t); err != nil {
+		r.connects[i].add(r.h, nodes, row)
+		if err := load.Sleep(ctx, min(quietTime, r.Rest)); err != nil {
 			return err
 		}
 	}
-	r.connects.add(r.h, nodes, row)
-	return load.Sleep(ctx, quietTime)
+	return nil
+}
+
+// connectTo adds what connects to a server have cost to a row.
+func (r *clusterRun) connectTo(ctx context.Context, row result.Row, t *target.Target, rate float64) (result.Row, error) {
+	watch := newConnectWatch(r.h.fleet.Size())
+	specs, err := ownChannels(r.h, t, 0, r.Connects, watch.handler)
+	if err != nil {
+		return row, err
+	}
+	servers := []*target.Target{t}
+	if t != r.alone {
+		servers = r.nodes.Nodes
+	}
+	var opened client.Opened
+	each, nats, err := r.aboveRest(ctx, servers, func() error {
+		ramp, p := r.h.ramp("connect to "+t.Name, len(specs))
+		defer p.done()
+		ramp.Rate = rate
+		if opened = r.h.fleet.Open(ctx, ramp, specs); opened.Err() != nil {
+			return opened.Err()
+		}
+		return load.Sleep(ctx, tailWork)
+	})
+	if err != nil {
+		return row, err
+	}
+	row = r.connectCost(row, each, nats, t == r.alone)
+	if t != r.alone {
+		row = watch.times().Figures(row.Figure("connects", "1/s", float64(opened.Ready)/opened.Took.Seconds()))
+	}
+	return row, r.h.drop(ctx, t)
+}
+
+// connectCost adds what each connect to the first of the servers has cost.
+func (r *clusterRun) connectCost(row result.Row, each []span, nats time.Duration, alone bool) result.Row {
+	const micro = 1e6
+	n := float64(r.Connects)
+	cpu := func(s span) float64 { return micro * s.cpu.Seconds() / n }
+	if alone {
+		return row.Figure("alone", "µs", cpu(each[0]))
+	}
+	row = row.Figure("its node", "µs", cpu(each[0]))
+	if r.nodes.NATS != nil {
+		row = row.Figure("NATS", "µs", micro*nats.Seconds()/n)
+	}
+	if others := each[1:]; len(others) > 0 {
+		row = row.Figure("each other node", "µs", mean(others, cpu)).
+			Figure("records heard there", "", mean(others, func(s span) float64 { return s.counted[recordsHeard] / n })).
+			Figure("messages heard there", "", mean(others, func(s span) float64 { return s.counted[messagesHeard] / n })).
+			Figure("rounds", "", each[0].counted[roundsBegun]/n)
+	}
+	return row
 }
 
 // aboveRest is spans without the CPU time that servers take at rest.
@@ -227,15 +267,4 @@ func (r *clusterRun) aboveRest(ctx context.Context, servers []*target.Target, do
 		each[i].cpu -= time.Duration(times * float64(idle[i].cpu))
 	}
 	return each, broker - time.Duration(times*float64(brokerIdle)), err
-}
-
-// paced opens the connections at the paced rate and waits for what follows.
-func (r *clusterRun) paced(ctx context.Context, t *target.Target, specs []client.Spec) error {
-	ramp, p := r.h.ramp("connect to "+t.Name, len(specs))
-	defer p.done()
-	ramp.Rate = r.Rate
-	if err := r.h.fleet.Open(ctx, ramp, specs).Err(); err != nil {
-		return err
-	}
-	return load.Sleep(ctx, tailWork)
 }
