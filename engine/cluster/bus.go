@@ -1,9 +1,6 @@
 package cluster
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 // ErrUnavailable says that the other nodes cannot be reached now. What was to be
 // done has been done on this node only.
@@ -11,9 +8,6 @@ var ErrUnavailable = errors.New("cluster: other nodes cannot be reached")
 
 // NodeID names one run of one node: random, never 0.
 type NodeID uint64
-
-// String returns the id as 16 hexadecimal digits.
-func (id NodeID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
 
 // Publication is a message to a channel, as it crosses between nodes.
 type Publication struct {

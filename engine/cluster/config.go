@@ -21,16 +21,17 @@ type Config struct {
 	URLs string // of NATS servers of one cluster, comma-separated, or EmbeddedNATS
 	Name string // of the node, for people: logs, metrics, the console
 
-	Credentials string // file with a user's JWT and seed; empty: none
-	CA          string // PEM file with who may sign the servers' certificates; empty: the system's
-	Cert, Key   string // PEM files with this node's own certificate; empty: none
+	CredentialsFile   string // a user's JWT and seed; empty: none
+	CAFile            string // PEM, who may have signed the servers' certificates; empty: the system's
+	CertFile, KeyFile string // PEM, this node's own certificate; empty: none
 
 	Embedded Embedded // used with EmbeddedNATS
 
-	MaxMessageSize int // the cap on a message's data, in bytes
-	Ledger         *quota.Ledger
-	Logger         *slog.Logger
-	Version        string // of the build
+	MaxMessageSize int           // the cap on a message's data, in bytes
+	Ledger         *quota.Ledger // usage that the nodes share; may be nil
+	Connections    func() int    // counts the sockets here, for other nodes to show; may be nil
+	Logger         *slog.Logger  // nil: slog.Default
+	Version        string        // of the build
 }
 
 // Embedded is how the NATS servers in the nodes' processes find one another. With
@@ -54,7 +55,7 @@ func (c *Config) Check() error {
 	if err := checkName(c.Name); err != nil {
 		return err
 	}
-	if (c.Cert == "") != (c.Key == "") {
+	if (c.CertFile == "") != (c.KeyFile == "") {
 		return errors.New("cluster: a certificate and its key go together")
 	}
 	if c.URLs == EmbeddedNATS {
@@ -105,9 +106,9 @@ func (c *Config) checkEmbedded() error {
 		return fmt.Errorf("cluster: routes on %s can be reached from other machines: they need a shared secret", c.Embedded.Listen)
 	case n > 0 && n < MinSecret:
 		return fmt.Errorf("cluster: the shared secret of routes must have at least %d characters", MinSecret)
-	case c.Cert != "" && c.CA == "":
+	case c.CertFile != "" && c.CAFile == "":
 		return errors.New("cluster: routes with certificates need the CA that has signed them")
-	case c.CA != "" && c.Cert == "":
+	case c.CAFile != "" && c.CertFile == "":
 		return errors.New("cluster: routes by TLS need a certificate of this node and its key")
 	}
 	return nil

@@ -14,7 +14,7 @@ func TestCheck(t *testing.T) {
 	}{
 		"one server":           {Config{URLs: "nats://127.0.0.1:4222"}, ""},
 		"several, and schemes": {Config{URLs: "nats://a,tls://b:4222,ws://c,wss://u:p@d:443/"}, ""},
-		"certificate":          {Config{URLs: "tls://a", CA: "ca", Cert: "c", Key: "k"}, ""},
+		"certificate":          {Config{URLs: "tls://a", CAFile: "ca", CertFile: "c", KeyFile: "k"}, ""},
 		"no server":            {Config{}, "no URL of a NATS server"},
 		"no scheme":            {Config{URLs: "127.0.0.1:4222"}, "cannot be parsed"},
 		"a scheme too far":     {Config{URLs: "nats://a,http://u:hunter2@b"}, "http://u:xxxxx@b is no URL"},
@@ -22,7 +22,7 @@ func TestCheck(t *testing.T) {
 		"no host":              {Config{URLs: "nats://"}, "no URL of a NATS server"},
 		"an empty one":         {Config{URLs: "nats://a,"}, "no URL of a NATS server"},
 		"control bytes":        {Config{URLs: "nats://u:hunter2@a\n"}, "cannot be parsed"},
-		"certificate alone":    {Config{URLs: "tls://a", Cert: "c"}, "go together"},
+		"certificate alone":    {Config{URLs: "tls://a", CertFile: "c"}, "go together"},
 		"a name to quote":      {Config{URLs: "nats://a", Name: "a b"}, "a node's name"},
 		"a long name":          {Config{URLs: "nats://a", Name: strings.Repeat("x", 65)}, "a node's name"},
 
@@ -35,9 +35,9 @@ func TestCheck(t *testing.T) {
 		"no address":           {Config{URLs: EmbeddedNATS, Embedded: Embedded{Listen: "6222"}}, "want host:port"},
 		"no port":              {Config{URLs: EmbeddedNATS, Embedded: Embedded{Listen: "127.0.0.1:99999"}}, "want a port"},
 		"no route":             {Config{URLs: EmbeddedNATS, Embedded: Embedded{Listen: "127.0.0.1:1", Routes: []string{":1"}}}, `":1" is no route`},
-		"routes by TLS":        {Config{URLs: EmbeddedNATS, CA: "ca", Cert: "c", Key: "k", Embedded: Embedded{Listen: "127.0.0.1:1"}}, ""},
-		"routes without a CA":  {Config{URLs: EmbeddedNATS, Cert: "c", Key: "k", Embedded: Embedded{Listen: "127.0.0.1:1"}}, "need the CA"},
-		"routes, CA alone":     {Config{URLs: EmbeddedNATS, CA: "ca", Embedded: Embedded{Listen: "127.0.0.1:1"}}, "need a certificate"},
+		"routes by TLS":        {Config{URLs: EmbeddedNATS, CAFile: "ca", CertFile: "c", KeyFile: "k", Embedded: Embedded{Listen: "127.0.0.1:1"}}, ""},
+		"routes without a CA":  {Config{URLs: EmbeddedNATS, CertFile: "c", KeyFile: "k", Embedded: Embedded{Listen: "127.0.0.1:1"}}, "need the CA"},
+		"routes, CA alone":     {Config{URLs: EmbeddedNATS, CAFile: "ca", Embedded: Embedded{Listen: "127.0.0.1:1"}}, "need a certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
