@@ -85,12 +85,14 @@ func (w *Witnesses) Run(ctx context.Context, every, d time.Duration) (joins, lea
 		w.comer.every, w.comer.until = every, until
 		w.comer.change()
 	})
-	limit, cancel := context.WithTimeout(ctx, d+arriveLimit)
-	defer cancel()
+	limit := time.NewTimer(d + arriveLimit)
+	defer limit.Stop()
 	select {
 	case <-w.comer.doneC:
-	case <-limit.Done():
-		err = fmt.Errorf("%d of %d have not been told: %w", w.left.Load(), w.size, limit.Err())
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-limit.C:
+		err = fmt.Errorf("%d of %d have not been told", w.left.Load(), w.size)
 	}
 	doneC := make(chan struct{})
 	w.home.Post(func() {

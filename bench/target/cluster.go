@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -102,11 +101,9 @@ func (c *Cluster) Grow(ctx context.Context, n int) error {
 		}
 		c.Nodes = append(c.Nodes, node)
 	}
-	ctx, cancel := context.WithTimeout(ctx, foundLimit)
-	defer cancel()
-	for _, node := range c.Nodes {
+	for i, node := range c.Nodes {
 		if err := node.hears(ctx, n); err != nil {
-			return err
+			return fmt.Errorf("node %d: %w", i+1, err)
 		}
 	}
 	return nil
@@ -116,7 +113,7 @@ func (c *Cluster) Grow(ctx context.Context, n int) error {
 func (t *Target) hears(ctx context.Context, n int) error {
 	poll := time.NewTicker(100 * time.Millisecond)
 	defer poll.Stop()
-	for {
+	for deadline := time.Now().Add(foundLimit); ; {
 		m, err := t.Metrics(ctx)
 		if err != nil {
 			return err
@@ -124,19 +121,22 @@ func (t *Target) hears(ctx context.Context, n int) error {
 		if int(m["signalbox_cluster_nodes"]) == n {
 			return nil
 		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("it hears of %v nodes instead of %d", m["signalbox_cluster_nodes"], n)
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("a node hears of %v nodes instead of %d: %w", m["signalbox_cluster_nodes"], n, ctx.Err())
+			return ctx.Err()
 		case <-poll.C:
 		}
 	}
 }
 
-// freeAddress is an address of the loopback network on which nobody listens, and
-// from which nobody connects: nodes must be told of routes before they listen.
+// freeAddress is an address on which nobody listens: nodes must be told of routes
+// before they listen. It is the one that routes come from, as NATS tells others of
+// a node by that.
 func freeAddress() (string, error) {
-	host := fmt.Sprintf("127.%d.%d.%d", 200+rand.IntN(50), rand.IntN(256), 1+rand.IntN(254))
-	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
