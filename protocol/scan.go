@@ -218,3 +218,10 @@ func (m *members) named(name []byte) *[]byte {
 		return nil
 	}
 }
+
+// Valid reports whether text, valid UTF-8, is one JSON value with nothing but
+// white space around it: what json.Valid accepts.
+func (s *Scanner) Valid(text []byte) bool {
+	end := s.skipValue(text, skipSpace(text, 0))
+	return end >= 0 && skipSpace(text, end) == len(text)
+}

@@ -1,6 +1,9 @@
 package cluster
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // ErrUnavailable says that the other nodes cannot be reached now. What was to be
 // done has been done on this node only.
@@ -8,6 +11,9 @@ var ErrUnavailable = errors.New("cluster: other nodes cannot be reached")
 
 // NodeID names one run of one node: random, never 0.
 type NodeID uint64
+
+// String returns the id as 16 hexadecimal digits.
+func (id NodeID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
 
 // Publication is a message to a channel, as it crosses between nodes.
 type Publication struct {
@@ -139,9 +145,10 @@ type Node interface {
 	// Gone says that a node has died, left or cannot be reached: its shares end.
 	Gone(n NodeID)
 	// Found says that a node is there that may know other things than this one
-	// has told it: all shares are exchanged with it.
-	Found(n NodeID)
+	// has told it: all shares are exchanged with it. told is called once they have
+	// been handed to the bus.
+	Found(n NodeID, told func())
 	// Resync says that something may have been lost on the way here or from here:
 	// all shares are exchanged with all nodes, by Bus.EnterChannel.
-	Resync()
+	Resync(told func())
 }

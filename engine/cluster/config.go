@@ -32,6 +32,8 @@ type Config struct {
 	Connections    func() int    // counts the sockets here, for other nodes to show; may be nil
 	Logger         *slog.Logger  // nil: slog.Default
 	Version        string        // of the build
+
+	times times // of tests
 }
 
 // Embedded is how the NATS servers in the nodes' processes find one another. With
@@ -92,8 +94,7 @@ func checkName(name string) error {
 }
 
 func (c *Config) checkEmbedded() error {
-	host, err := hostOf(c.Embedded.Listen)
-	if err != nil {
+	if _, err := hostOf(c.Embedded.Listen); err != nil {
 		return fmt.Errorf("cluster: cannot listen for routes on %q: %w", c.Embedded.Listen, err)
 	}
 	for _, r := range c.Embedded.Routes {
@@ -102,7 +103,7 @@ func (c *Config) checkEmbedded() error {
 		}
 	}
 	switch n := len(c.Embedded.Secret); {
-	case n == 0 && !isLoopback(host):
+	case n == 0 && !c.Embedded.OnLoopback():
 		return fmt.Errorf("cluster: routes on %s can be reached from other machines: they need a shared secret", c.Embedded.Listen)
 	case n > 0 && n < MinSecret:
 		return fmt.Errorf("cluster: the shared secret of routes must have at least %d characters", MinSecret)
@@ -125,7 +126,9 @@ func hostOf(addr string) (string, error) {
 	return host, nil
 }
 
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+// OnLoopback reports whether only this host can make routes to Listen.
+func (e *Embedded) OnLoopback() bool {
+	host, err := hostOf(e.Listen)
+	ip, ipErr := netip.ParseAddr(host)
+	return err == nil && (host == "localhost" || ipErr == nil && ip.IsLoopback())
 }

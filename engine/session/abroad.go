@@ -275,15 +275,17 @@ func (l *Loop) followAway(a *shared, c presence.Change) {
 }
 
 // eachShared calls f with every channel of the list, some at a time, from the
-// last to the first: f may end a channel, and those that come meanwhile are passed
-// over.
-func (l *Loop) eachShared(from int, f func(*Loop, *shared)) {
+// last to the first, and done at the end: f may end a channel, and those that come
+// meanwhile are passed over.
+func (l *Loop) eachShared(from int, f func(*Loop, *shared), done func()) {
 	const batch = 256
 	i := min(from, len(l.abroad.list)) - 1
 	for end := i - batch; i >= 0 && i > end; i-- {
 		f(l, l.abroad.list[i])
 	}
-	if i >= 0 {
-		l.at(l.now+1, func(l *Loop) { l.eachShared(i+1, f) })
+	if i < 0 {
+		done()
+		return
 	}
+	l.at(l.now+1, func(l *Loop) { l.eachShared(i+1, f, done) })
 }

@@ -88,7 +88,7 @@ func TestSharesOfOtherNodes(t *testing.T) {
 			n.Gone(other)
 			n.Share(other, share(2, "bob"), false)
 		}, []string{"ann", "bob"}, nil},
-		{"a node that is found", func(n cluster.Node) { n.Found(third) }, []string{"ann"}, []cluster.NodeID{third}},
+		{"a node that is found", func(n cluster.Node) { n.Found(third, func() {}) }, []string{"ann"}, []cluster.NodeID{third}},
 		{"a channel of an unknown app", func(n cluster.Node) {
 			s := share(1, "bob")
 			s.App = "app_two"

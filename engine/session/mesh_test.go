@@ -137,7 +137,7 @@ func (l *line) mend() {
 		for subject := range x.from.ears {
 			x.ears[subject] = 1
 		}
-		x.to.remote.Found(x.from.id())
+		x.to.remote.Found(x.from.id(), func() {})
 	}
 }
 

@@ -169,10 +169,12 @@ func (r *remote) Settle() {
 	r.loops = 0
 }
 
-// each calls f with every channel of every loop, some at a time.
-func (r *remote) each(f func(*Loop, *shared)) {
+// each calls f with every channel of every loop, some at a time, and done at the
+// end.
+func (r *remote) each(f func(*Loop, *shared), done func()) {
+	t := then(len(r.hub.loops), func(int) { done() })
 	for _, l := range r.hub.loops {
-		l.Post(func(l *Loop) { l.eachShared(len(l.abroad.list), f) })
+		l.Post(func(l *Loop) { l.eachShared(len(l.abroad.list), f, func() { t.add(0) }) })
 	}
 }
 
@@ -184,17 +186,17 @@ func (r *remote) Gone(n cluster.NodeID) {
 		if k, ok := a.nodes[n]; ok && k.life <= life {
 			l.endShare(a, n, true)
 		}
-	})
+	}, func() {})
 }
 
 // Found exchanges all shares with a node.
-func (r *remote) Found(n cluster.NodeID) {
-	r.each(func(l *Loop, a *shared) { l.hub.bus.Exchange(n, a.share()) })
+func (r *remote) Found(n cluster.NodeID, exchanged func()) {
+	r.each(func(l *Loop, a *shared) { l.hub.bus.Exchange(n, a.share()) }, exchanged)
 }
 
 // Resync exchanges all shares with all nodes.
-func (r *remote) Resync() {
-	r.each(func(l *Loop, a *shared) { l.hub.bus.EnterChannel(a.share(), nil) })
+func (r *remote) Resync(exchanged func()) {
+	r.each(func(l *Loop, a *shared) { l.hub.bus.EnterChannel(a.share(), nil) }, exchanged)
 }
 
 // occupied returns the first channels with peers that this node knows of.

@@ -1,0 +1,109 @@
+package cluster
+
+import (
+	"sync/atomic"
+)
+
+// tally counts what another node has asked and this one has not answered yet.
+// Once it has heard the end of the round and answered all, it says so.
+type tally struct {
+	out     *outbox
+	subject string
+	round   uint64 // written by the reader before the end of the round counts as answered
+	left    atomic.Int64
+}
+
+func newTally(out *outbox, subject string) *tally {
+	t := &tally{out: out, subject: subject}
+	t.left.Store(1) // for the end of the round
+	return t
+}
+
+// answered notes that one thing less is to be answered.
+func (t *tally) answered() {
+	if t.left.Add(-1) == 0 {
+		t.out.say(t.subject, appendDone(nil, t.round))
+	}
+}
+
+// counter returns what answers an ask for a number of sockets, nil if nothing
+// was asked. Any goroutine may call it.
+func (t *tally) counter(ask uint64) func(sockets int) {
+	if ask == 0 {
+		return nil
+	}
+	t.left.Add(1)
+	return func(sockets int) {
+		t.out.say(t.subject, appendCount(nil, ask, sockets))
+		t.answered()
+	}
+}
+
+// roster returns what answers an ask for peers.
+func (t *tally) roster(ask uint64) func([]Member) {
+	t.left.Add(1)
+	return func(members []Member) {
+		for len(members) > 0 {
+			n := fitting(members)
+			t.out.say(t.subject, appendAnswer(nil, ask, members[:n]))
+			members = members[n:]
+		}
+		t.answered()
+	}
+}
+
+// list returns what answers an ask for channels.
+func (t *tally) list(ask uint64) func([]Occupied) {
+	t.left.Add(1)
+	return func(found []Occupied) {
+		const most = maxPart / 512 // a name has 256 bytes at most
+		for len(found) > 0 {
+			n := min(len(found), most)
+			t.out.say(t.subject, appendOccupied(nil, ask, found[:n]))
+			found = found[n:]
+		}
+		t.answered()
+	}
+}
+
+// repeats knows which asks of a node have been heard lately, to pass over those
+// that come again. The zero value is ready. Reader-owned.
+type repeats struct {
+	recent, older map[uint64]struct{}
+}
+
+// heard reports whether the ask has been heard, and remembers it.
+func (r *repeats) heard(ask uint64) bool {
+	if _, ok := r.recent[ask]; ok {
+		return true
+	}
+	if _, ok := r.older[ask]; ok {
+		return true
+	}
+	if r.recent == nil {
+		r.recent = make(map[uint64]struct{})
+	}
+	r.recent[ask] = struct{}{}
+	return false
+}
+
+// age forgets what has not been heard since the call before the last.
+func (r *repeats) age() { r.recent, r.older = nil, r.recent }
+
+// nobody is the node before there is one: it has no sockets.
+type nobody struct{}
+
+func (nobody) Publish(_ Publication, counted func(int)) { _ = none(counted) }
+func (nobody) Send(_ Direct, counted func(int))         { _ = none(counted) }
+func (nobody) Kick(_, _ string, closed func(int))       { _ = none(closed) }
+func (nobody) Peers(_, _ string, found func([]Member))  { found(nil) }
+func (nobody) Channels(_, _, _ string, _ int, found func([]Occupied)) {
+	found(nil)
+}
+func (nobody) Share(NodeID, Share, bool)   {}
+func (nobody) Step(NodeID, Step)           {}
+func (nobody) Exit(NodeID, string, string) {}
+func (nobody) Settle()                     {}
+func (nobody) Gone(NodeID)                 {}
+func (nobody) Found(_ NodeID, told func()) { told() }
+func (nobody) Resync(told func())          { told() }

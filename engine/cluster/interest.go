@@ -1,0 +1,79 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// interest is a subject that this node hears.
+type interest struct {
+	// Immutable.
+	subject string
+	// Guarded by outbox.mu.
+	holders int
+	due     time.Time // when it ends; zero while there is a holder
+	// Writer-owned.
+	sub *nats.Subscription
+}
+
+// lingerer is an interest that ends when it is due, unless it was held since.
+type lingerer struct {
+	*interest
+	due time.Time
+}
+
+// hold hears a subject from here on, for one holder more. If the subject has only
+// one ever, once is true and it may be held again. mu is held.
+func (o *outbox) hold(subject []byte, once bool) {
+	if o.closed {
+		return
+	}
+	in := o.interests[string(subject)]
+	if in == nil {
+		in = &interest{subject: string(subject)}
+		o.interests[in.subject] = in
+		o.command(opSubscribe, in)
+	}
+	in.due = time.Time{}
+	if in.holders++; once {
+		in.holders = 1
+	}
+}
+
+// release lets go of a subject. Without a holder it is heard a little longer:
+// whoever leaves often comes back at once. mu is held.
+func (o *outbox) release(subject []byte, until time.Time) {
+	in := o.interests[string(subject)]
+	if in == nil || in.holders == 0 {
+		return
+	}
+	if in.holders--; in.holders == 0 {
+		in.due = until
+		o.lingering = append(o.lingering, lingerer{in, until})
+	}
+}
+
+// expire ends what has been without a holder for long enough.
+func (o *outbox) expire(now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := 0
+	for ; n < len(o.lingering) && !o.lingering[n].due.After(now); n++ {
+		if l := o.lingering[n]; l.due.Equal(l.interest.due) {
+			delete(o.interests, l.subject)
+			o.command(opUnsubscribe, l.interest)
+		}
+	}
+	if o.lingering = o.lingering[n:]; len(o.lingering) == 0 {
+		o.lingering = nil
+	}
+}
+
+// command has the writer begin or end a subscription, in order with what is
+// said. mu is held.
+func (o *outbox) command(what op, in *interest) {
+	c := o.room(0)
+	c.entries = append(c.entries, entry{op: what, interest: in})
+	o.wake()
+}

@@ -1,0 +1,183 @@
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	dialTimeout   = 2 * time.Second
+	pingInterval  = time.Second // a cut without a word is seen within three of them
+	reconnectWait = 250 * time.Millisecond
+	measureEvery  = 10 * time.Second
+
+	// payloadSlack is what a message takes beside its data: metadata, names, which
+	// can double in JSON, and lengths.
+	payloadSlack = 8 << 10
+)
+
+// link connects to NATS and hears what every node hears. Afterwards the
+// connection lasts until it is closed, however often it breaks.
+func (b *NATS) link(c Config) error {
+	urls := c.URLs
+	if urls == EmbeddedNATS {
+		urls = "" // nobody else can be reached by it
+		if err := b.startServer(&c); err != nil {
+			return err
+		}
+	}
+	options := b.options(c)
+	conn, err := nats.Connect(urls, options...)
+	if err != nil {
+		if fatal(err) {
+			return fmt.Errorf("cluster: NATS refuses: %w", err)
+		}
+		b.log.Warn("NATS cannot be reached, trying on", "error", err)
+		conn, err = nats.Connect(urls, append(options, nats.RetryOnFailedConnect(true))...)
+		if err != nil {
+			return fmt.Errorf("cluster: NATS: %w", err)
+		}
+	} else if conn.MaxPayload() < b.maxPayload {
+		defer conn.Close()
+		return fmt.Errorf("cluster: NATS takes messages up to %d bytes (max_payload), %d are needed",
+			conn.MaxPayload(), b.maxPayload)
+	}
+	b.conn = conn
+	for _, subject := range []string{
+		subjectAll, subjectHello, b.welcome, b.replies + "*", string(appendNodeSubject(nil, b.id)),
+	} {
+		if _, err := conn.ChanSubscribe(subject, b.messageC); err != nil {
+			conn.Close()
+			return fmt.Errorf("cluster: NATS: %w", err)
+		}
+	}
+	b.linked.Store(conn.IsConnected())
+	if !b.linked.Load() {
+		b.epoch = 1 // there may be much to tell when it is
+	}
+	return nil
+}
+
+func (b *NATS) options(c Config) []nats.Option {
+	options := []nats.Option{
+		nats.Name("signalbox " + c.Name),
+		nats.NoEcho(),
+		nats.Timeout(dialTimeout),
+		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(2),
+		nats.MaxReconnects(-1),
+		nats.ReconnectBufSize(-1),
+		nats.ReconnectWait(reconnectWait),
+		nats.ReconnectJitter(reconnectWait, reconnectWait),
+		nats.IgnoreAuthErrorAbort(),
+		nats.SkipSubjectValidation(),
+		nats.NoCallbacksAfterClientClose(),
+		nats.SetCustomDialer(b.socket),
+		nats.ConnectHandler(func(*nats.Conn) { b.linkedNow(true) }),
+		nats.ReconnectHandler(func(*nats.Conn) { b.linkedNow(true) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			b.log.Warn("link to NATS is down", "error", err)
+			b.linkedNow(false)
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			b.log.Warn("NATS reports an error", "error", err)
+			b.out.dropped()
+		}),
+	}
+	if b.server != nil {
+		options = append(options, nats.InProcessServer(inProcess{b.server, b.socket}), nats.UserInfo(clusterName, b.password))
+	}
+	return append(options, c.access()...)
+}
+
+// access is how NATS lets this node in.
+func (c *Config) access() (options []nats.Option) {
+	if c.CredentialsFile != "" {
+		options = append(options, nats.UserCredentials(c.CredentialsFile))
+	}
+	if c.CAFile != "" {
+		options = append(options, nats.RootCAs(c.CAFile))
+	}
+	if c.CertFile != "" {
+		options = append(options, nats.ClientCert(c.CertFile, c.KeyFile))
+	}
+	return options
+}
+
+// fatal reports whether trying again will not help: the server refuses this node,
+// or they do not trust each other.
+func fatal(err error) bool {
+	for _, target := range []error{
+		nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,
+		nats.ErrNkeysNotSupported, nats.ErrSecureConnRequired, nats.ErrSecureConnWanted,
+		fs.ErrNotExist, fs.ErrPermission,
+	} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	var verify *tls.CertificateVerificationError
+	var alert tls.AlertError
+	var header tls.RecordHeaderError
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	return errors.As(err, &verify) || errors.As(err, &alert) || errors.As(err, &header) ||
+		errors.As(err, &unknown) || errors.As(err, &host)
+}
+
+// linkedNow notes that the link came up or broke. It is up for the outbox once
+// the reader has seen it, down at once.
+func (b *NATS) linkedNow(up bool) {
+	b.linked.Store(up)
+	if !up {
+		b.out.setDown()
+	}
+	select {
+	case b.linkC <- struct{}{}:
+	default:
+	}
+}
+
+// linkChanged begins a new epoch when the link has come up. Reader only.
+func (b *NATS) linkChanged() {
+	if !b.linked.Load() || b.out.linked() {
+		return
+	}
+	b.stats.links.Add(1)
+	b.epoch++
+	b.beats = 0
+	b.out.setUp(b.beat())
+	b.beats, b.beaten = 1, time.Now()
+	b.out.hello(subjectHello)
+	b.log.Info("link to NATS is up", "server", b.conn.ConnectedAddr())
+	if size := b.conn.MaxPayload(); size < b.maxPayload {
+		b.log.Error("NATS takes too small messages only: some will be lost", "max_payload", size, "needed", b.maxPayload)
+	}
+	if b.out.recovered() {
+		b.resync()
+	}
+}
+
+// measure measures the way to the server and back.
+func (b *NATS) measure(ctx context.Context) {
+	defer b.running.Done()
+	tick := time.NewTicker(measureEvery)
+	defer tick.Stop()
+	for {
+		if rtt, err := b.conn.RTT(); err == nil {
+			b.stats.rtt.Store(int64(rtt))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

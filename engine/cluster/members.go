@@ -1,0 +1,161 @@
+package cluster
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxNodes is how many other nodes are told apart.
+const maxNodes = 1024
+
+// origin is another node, as the reader knows it. Reader-owned.
+type origin struct {
+	id      NodeID
+	subject string // of what only it is told
+	seq     uint64 // number of the last payload heard
+	heard   time.Time
+	beat    beat // the last one heard, number 0 before
+	tally   *tally
+	repeats repeats
+	partial partial
+
+	// back is set until its next beat: then shares are exchanged once more, as servers
+	// of NATS that have just found each other may not know of all subscriptions yet.
+	back      bool
+	estranged atomic.Int32 // exchanges of all shares with it that are not over
+	kept      []func()     // its messages since
+	size      int          // of them, in bytes
+}
+
+// members holds the other nodes. Reader-owned but for what is shown.
+type members struct {
+	origins map[NodeID]*origin
+	foreign map[string]struct{} // nodes of other formats that were named in the log
+
+	// When all that waited at checkAt, the number of payloads heard by then, has
+	// been heard, whoever has been silent since long before silentAt is gone.
+	checkAt  uint64
+	silentAt time.Time
+
+	mu sync.Mutex
+	// Guarded by mu.
+	shown map[NodeID]NodeStats
+}
+
+// NodeStats is another node, as it said with its last beat.
+type NodeStats struct {
+	ID          NodeID
+	Name        string
+	Connections int64
+	Heard       time.Time
+}
+
+// show notes what a node has said of itself.
+func (m *members) show(id NodeID, b beat, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shown[id] = NodeStats{ID: id, Name: b.name, Connections: int64(min(b.connections, 1<<40)), Heard: now}
+}
+
+// remove forgets a node.
+func (m *members) remove(id NodeID) {
+	delete(m.origins, id)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.shown, id)
+}
+
+// list returns the nodes in order of their names.
+func (m *members) list() []NodeStats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	nodes := make([]NodeStats, 0, len(m.shown))
+	for _, n := range m.shown {
+		nodes = append(nodes, n)
+	}
+	slices.SortFunc(nodes, func(a, b NodeStats) int {
+		if c := strings.Compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	return nodes
+}
+
+// meet returns the node of that id and whether it is new here; nil when there are
+// too many.
+func (b *NATS) meet(id NodeID) (o *origin, fresh bool) {
+	if o := b.members.origins[id]; o != nil {
+		return o, false
+	}
+	if len(b.members.origins) >= maxNodes {
+		return nil, false
+	}
+	o = &origin{id: id, subject: string(appendNodeSubject(nil, id))}
+	o.tally = newTally(&b.out, o.subject)
+	b.members.origins[id] = o
+	b.rounds.join(id)
+	b.met()
+	return o, true
+}
+
+// lose ends a node: it has said so or is silent.
+func (b *NATS) lose(o *origin, why string) {
+	b.members.remove(o.id)
+	b.rounds.leave(o.id)
+	b.log.Info("node is gone", "node", o.beat.name, "id", o.id.String(), "why", why)
+	b.node.Gone(o.id)
+	b.usage.gone(o.id)
+}
+
+// beatHeard follows a node's beats. A gap between them says that more may have
+// been lost, and so does meeting a node in the middle of its life.
+func (b *NATS) beatHeard(o *origin, next beat, now time.Time) {
+	last := o.beat
+	o.beat = next
+	if o.back && last.number > 0 {
+		o.back = false
+		b.found(o)
+		o.estranged.Add(-1)
+	}
+	b.members.show(o.id, next, now)
+	if last.number == 0 {
+		b.log.Info("node is there", "node", next.name, "id", o.id.String(), "connections", next.connections)
+		return
+	}
+	if next.epoch == last.epoch && next.number != last.number+1 || next.epoch != last.epoch && next.number != 1 {
+		b.stats.gaps.Add(1)
+		b.found(o)
+	}
+}
+
+// watch looks for silent nodes. Time in which this node itself stood still, or in
+// which what it has received waits to be read, is not theirs.
+func (b *NATS) watch(now time.Time) {
+	m := &b.members
+	if stall := now.Sub(b.ticked) - b.times.tick; stall > b.times.tick {
+		for _, o := range m.origins {
+			o.heard = o.heard.Add(stall)
+		}
+		m.silentAt = time.Time{}
+	}
+	b.ticked = now
+	if m.silentAt.IsZero() {
+		m.silentAt, m.checkAt = now, b.payloads+uint64(len(b.messageC))
+	}
+	if b.payloads < m.checkAt {
+		return
+	}
+	for _, o := range m.origins {
+		if m.silentAt.Sub(o.heard) > b.times.gone {
+			b.lose(o, "silent")
+		}
+	}
+	m.silentAt = time.Time{}
+}

@@ -1,0 +1,295 @@
+package cluster
+
+import (
+	"bytes"
+	"sync"
+)
+
+const (
+	maxOutbox  = 64 << 20  // bytes that wait for the writer; beyond, what is said is refused
+	chunkSize  = 256 << 10 // so much at most is one message of NATS, but for single records
+	recordRoom = 64        // bytes a record's kind, numbers, lengths and subject prefix take at most, beside its texts
+	maxSpare   = 4         // chunks kept for reuse
+)
+
+// op is what the writer does with an entry of the outbox.
+type op uint8
+
+const (
+	opPublish op = iota
+	opRequest    // publish, and learn when nobody hears it
+	opHello      // publish the hello, which has no header, and want answers
+	opSubscribe
+	opUnsubscribe
+)
+
+// zeros is room for a header.
+var zeros [maxHeader]byte
+
+// entry is one thing for the writer to do. The subject and the payload of a
+// message are parts of its chunk's buf; the payload begins with maxHeader bytes
+// of room for its header.
+type entry struct {
+	op             op
+	subject, start int // chunk.buf[subject:start] is the subject
+	end            int // chunk.buf[start:end] is the payload
+	ask            uint64
+	interest       *interest
+}
+
+// chunk is memory for messages, filled by whoever says something and emptied by
+// the writer.
+type chunk struct {
+	buf     []byte
+	entries []entry
+}
+
+// address takes what was appended to buf from at on as the subject of the record
+// that comes next. If the last message has the same, the record joins it.
+func (c *chunk) address(at int) {
+	if n := len(c.entries); n > 0 {
+		last := &c.entries[n-1]
+		if last.op == opPublish && bytes.Equal(c.buf[last.subject:last.start], c.buf[at:]) {
+			c.buf = c.buf[:at]
+			return
+		}
+	}
+	c.begin(opPublish, at)
+}
+
+// begin starts a message whose subject was appended to buf from at on.
+func (c *chunk) begin(what op, at int) {
+	start := len(c.buf)
+	c.buf = append(c.buf, zeros[:]...)
+	c.entries = append(c.entries, entry{op: what, subject: at, start: start})
+}
+
+// seal ends the record that was appended to buf.
+func (c *chunk) seal() { c.entries[len(c.entries)-1].end = len(c.buf) }
+
+// outbox holds what this node says until the writer passes it on, in order. A
+// record is appended in place, so that saying something is a copy under a lock.
+type outbox struct {
+	wakeC chan struct{} // has room for one: the writer has something to do
+
+	mu sync.Mutex
+	// Guarded by mu.
+	up        bool // the link is there
+	closed    bool // nothing is said any more; the writer ends when it is done
+	lost      bool // something was refused that others should know
+	telling   bool // and is told anew now: messages would overtake it
+	heard     int  // nodes that listen
+	size      int  // bytes that wait, those with the writer included
+	chunks    []*chunk
+	spare     []*chunk
+	asks      []*ask // waiting for the next mark
+	interests map[string]*interest
+	lingering []lingerer // those without a holder, oldest first
+}
+
+// open reports whether something can be said now that takes size bytes. What
+// cannot is lost, and told anew later. mu is held.
+func (o *outbox) open(size int) bool {
+	if o.up && o.size+size <= maxOutbox && !o.closed {
+		return true
+	}
+	o.lost = true
+	return false
+}
+
+// room returns a chunk to which size bytes can be appended. mu is held.
+func (o *outbox) room(size int) *chunk {
+	size += maxHeader
+	if n := len(o.chunks); n > 0 {
+		if c := o.chunks[n-1]; cap(c.buf)-len(c.buf) >= size {
+			return c
+		}
+	}
+	var c *chunk
+	if n := len(o.spare); n > 0 && size <= chunkSize {
+		c, o.spare = o.spare[n-1], o.spare[:n-1]
+	} else {
+		c = &chunk{buf: make([]byte, 0, max(size, chunkSize))}
+	}
+	o.chunks = append(o.chunks, c)
+	return c
+}
+
+// seal ends a record that was appended to c, whose buf was before bytes long, and
+// wakes the writer. mu is held.
+func (o *outbox) seal(c *chunk, before int) {
+	c.seal()
+	o.size += len(c.buf) - before
+	o.wake()
+}
+
+// wake tells the writer that there is something to do.
+func (o *outbox) wake() {
+	select {
+	case o.wakeC <- struct{}{}:
+	default:
+	}
+}
+
+// batch is what the writer takes at once.
+type batch struct {
+	chunks []*chunk
+	asks   []*ask
+	up     bool
+	closed bool
+}
+
+// take empties the outbox into b, which the writer has dealt with.
+func (o *outbox) take(b *batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b.chunks, o.chunks = o.chunks, b.chunks[:0]
+	b.asks, o.asks = o.asks, nil
+	b.up, b.closed = o.up, o.closed
+}
+
+// recycle gives back a chunk that the writer has dealt with.
+func (o *outbox) recycle(c *chunk) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.size -= len(c.buf)
+	if cap(c.buf) == chunkSize && len(o.spare) < maxSpare {
+		clear(c.entries)
+		c.buf, c.entries = c.buf[:0], c.entries[:0]
+		o.spare = append(o.spare, c)
+	}
+}
+
+// say appends a ready record for a subject, in order with those that follow from
+// it. It reports whether it will be said.
+func (o *outbox) say(subject string, record []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.open(len(record)) {
+		return false
+	}
+	o.append(subject, record)
+	return true
+}
+
+// append appends a ready record. mu is held.
+func (o *outbox) append(subject string, record []byte) {
+	c := o.room(len(subject) + len(record))
+	before := len(c.buf)
+	c.buf = append(c.buf, subject...)
+	c.address(before)
+	c.buf = append(c.buf, record...)
+	o.seal(c, before)
+}
+
+// parts appends records that follow one another without anything between. mu is
+// held.
+func (o *outbox) parts(subject string, records []byte, ends []int) {
+	start := 0
+	for _, end := range ends {
+		o.append(subject, records[start:end])
+		start = end
+	}
+}
+
+// listened reports whether something of size bytes can be said and there is
+// somebody to hear it. If it cannot be said, err is ErrUnavailable. mu is held.
+func (o *outbox) listened(size int) (ok bool, err error) {
+	if !o.open(size) {
+		return false, ErrUnavailable
+	}
+	return o.heard > 0, nil
+}
+
+// sealAsk is seal for a record that the next round waits for, if a is not nil.
+func (o *outbox) sealAsk(c *chunk, before int, a *ask) {
+	if a != nil {
+		o.asks = append(o.asks, a)
+	}
+	o.seal(c, before)
+}
+
+// askAll says a record to all nodes and has the next round wait for a.
+func (o *outbox) askAll(record []byte, a *ask) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ok, _ := o.listened(len(record))
+	if ok {
+		o.asks = append(o.asks, a)
+		o.append(subjectAll, record)
+	}
+	return ok
+}
+
+func (o *outbox) setHeard(nodes int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.heard = nodes
+}
+
+// hello has the writer say hello on a subject.
+func (o *outbox) hello(subject string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.up || o.closed || o.size > maxOutbox {
+		return
+	}
+	c := o.room(len(subject))
+	before := len(c.buf)
+	c.buf = append(c.buf, subject...)
+	c.begin(opHello, before)
+	o.seal(c, before)
+}
+
+// setUp notes whether the link is there. It comes up with a first record, before
+// which nothing is said.
+func (o *outbox) setUp(first []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		o.up = true
+		o.append(subjectAll, first)
+	}
+}
+
+func (o *outbox) setDown() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.up, o.lost = false, true
+}
+
+func (o *outbox) linked() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.up
+}
+
+// recovered reports whether something was lost and can be told anew now. It does
+// so once.
+func (o *outbox) recovered() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.lost || !o.up || o.size > maxOutbox/4 {
+		return false
+	}
+	o.lost, o.telling = false, true
+	return true
+}
+
+// dropped notes that something said did not get to the link.
+func (o *outbox) dropped() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lost = true
+}
+
+// close says a last record. Nothing can be said after it.
+func (o *outbox) close(last []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.up && !o.closed {
+		o.append(subjectAll, last)
+	}
+	o.closed = true
+	o.wake()
+}

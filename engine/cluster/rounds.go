@@ -1,0 +1,295 @@
+package cluster
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// maxOpen is how many rounds may be open at once. Beyond, asks wait for the next:
+// the more is asked, the more share a round.
+const maxOpen = 8
+
+// maxFound is when an answer is long enough: what comes then is left out.
+const maxFound = 1 << 20
+
+// ask is a question to other nodes, or something that all of them must have
+// heard.
+type ask struct {
+	// Immutable.
+	id     uint64
+	finish func(*ask) // called once, not under a lock
+	first  bool       // any number of sockets above 0 will do
+	again  []byte     // the record to ask all nodes with if nobody seems to have a socket
+
+	// Guarded by rounds.mu; nobody's any more once over.
+	over     bool
+	repeated bool // again was said
+	timer    *time.Timer
+	late     []NodeID // who has not answered in time
+	sockets  int
+	members  []Member
+	occupied []Occupied
+}
+
+// round waits for the nodes that were there when it began.
+type round struct {
+	asks    []*ask
+	waiting map[NodeID]struct{}
+	timer   *time.Timer
+}
+
+// rounds holds what this node has asked. Any goroutine.
+type rounds struct {
+	out     *outbox
+	timeout time.Duration
+	stats   *counters
+
+	mu sync.Mutex
+	// Guarded by mu.
+	last uint64 // number of the last ask or round
+	asks map[uint64]*ask
+	open map[uint64]*round
+	live map[NodeID]struct{}
+}
+
+// ask registers a new ask. Whoever made it adds it to the outbox.
+func (r *rounds) ask(a *ask) *ask {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last++
+	a.id = r.last
+	r.asks[a.id] = a
+	return a
+}
+
+// entered registers an ask of which nothing but the end matters; nil if not even
+// that.
+func (r *rounds) entered(f func()) *ask {
+	if f == nil {
+		return nil
+	}
+	return r.ask(&ask{finish: func(*ask) { f() }})
+}
+
+// join adds a node to those that later rounds wait for.
+func (r *rounds) join(n NodeID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.live[n] = struct{}{}
+	r.out.setHeard(len(r.live))
+}
+
+// leave ends the wait for a node that is gone.
+func (r *rounds) leave(n NodeID) {
+	r.mu.Lock()
+	delete(r.live, n)
+	r.out.setHeard(len(r.live))
+	var ended []uint64
+	for id, open := range r.open {
+		if delete(open.waiting, n); len(open.waiting) == 0 {
+			ended = append(ended, id)
+		}
+	}
+	r.mu.Unlock()
+	for _, id := range ended {
+		r.end(id)
+	}
+}
+
+// start begins a round for the asks, if another one may be open. Without a node
+// to wait for there is none, and its number is 0.
+func (r *rounds) start(asks []*ask) (id uint64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.open) >= maxOpen {
+		return 0, false
+	}
+	if len(r.live) == 0 {
+		return 0, true
+	}
+	r.last++
+	id = r.last
+	waiting := make(map[NodeID]struct{}, len(r.live))
+	for n := range r.live {
+		waiting[n] = struct{}{}
+	}
+	r.open[id] = &round{asks: asks, waiting: waiting, timer: time.AfterFunc(r.timeout, func() {
+		if r.end(id) {
+			r.stats.timeouts.Add(1)
+		}
+	})}
+	r.stats.rounds.Add(1)
+	return id, true
+}
+
+// done notes that a node has answered all of a round.
+func (r *rounds) done(id uint64, n NodeID) {
+	r.mu.Lock()
+	open := r.open[id]
+	if open == nil {
+		r.mu.Unlock()
+		return
+	}
+	delete(open.waiting, n)
+	left := len(open.waiting)
+	r.mu.Unlock()
+	if left == 0 {
+		r.end(id)
+	}
+}
+
+// end ends a round, if it is open.
+func (r *rounds) end(id uint64) bool {
+	r.mu.Lock()
+	open := r.open[id]
+	delete(r.open, id)
+	if open != nil && len(open.waiting) > 0 {
+		late := slices.Collect(maps.Keys(open.waiting))
+		for _, a := range open.asks {
+			a.late = late
+		}
+	}
+	r.mu.Unlock()
+	if open == nil {
+		return false
+	}
+	open.timer.Stop()
+	r.conclude(open.asks)
+	r.out.wake() // others may wait for a round
+	return true
+}
+
+// conclude ends asks with what was answered. A message to a peer that seems to be
+// nowhere goes to all nodes first.
+func (r *rounds) conclude(asks []*ask) {
+	for _, a := range asks {
+		if !r.repeat(a) {
+			r.finish(a)
+		}
+	}
+}
+
+// repeat says a message to a peer again, to all nodes, once. It reports whether
+// the ask goes on for that.
+func (r *rounds) repeat(a *ask) bool {
+	r.mu.Lock()
+	if a.over || a.repeated || a.again == nil || a.sockets > 0 {
+		r.mu.Unlock()
+		return false
+	}
+	a.repeated = true
+	r.mu.Unlock()
+	return r.out.askAll(a.again, a)
+}
+
+// finish ends an ask, if there is one and it is not over yet.
+func (r *rounds) finish(a *ask) {
+	if a == nil {
+		return
+	}
+	r.mu.Lock()
+	was := a.over
+	a.over = true
+	delete(r.asks, a.id)
+	timer := a.timer
+	r.mu.Unlock()
+	if timer != nil {
+		timer.Stop()
+	}
+	if !was {
+		a.finish(a)
+	}
+}
+
+// patience repeats an ask unless it is over by then.
+func (r *rounds) patience(a *ask, d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !a.over {
+		a.timer = time.AfterFunc(d, func() { r.unheard(a.id) })
+	}
+}
+
+// unheard notes that nobody has said to have a socket of a peer.
+func (r *rounds) unheard(id uint64) {
+	r.mu.Lock()
+	a := r.asks[id]
+	wait := a == nil || a.repeated
+	r.mu.Unlock()
+	if !wait && !r.repeat(a) {
+		r.finish(a)
+	}
+}
+
+// count adds the sockets that a node has counted.
+func (r *rounds) count(id uint64, sockets int) {
+	r.mu.Lock()
+	a := r.asks[id]
+	if a == nil {
+		r.mu.Unlock()
+		return
+	}
+	a.sockets += sockets
+	first := a.first
+	r.mu.Unlock()
+	switch {
+	case first && sockets > 0:
+		r.finish(a)
+	case first:
+		r.unheard(id)
+	}
+}
+
+// found adds what a node knows of a roster or of channels.
+func (r *rounds) found(id uint64, members []Member, occupied []Occupied) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a := r.asks[id]; a != nil && len(a.members)+len(a.occupied) < maxFound {
+		a.members = append(a.members, members...)
+		a.occupied = append(a.occupied, occupied...)
+	}
+}
+
+// close ends all that is open.
+func (r *rounds) close() {
+	r.mu.Lock()
+	asks := make([]*ask, 0, len(r.asks))
+	for _, a := range r.asks {
+		asks = append(asks, a)
+	}
+	for _, open := range r.open {
+		open.timer.Stop()
+	}
+	clear(r.open)
+	r.mu.Unlock()
+	for _, a := range asks {
+		r.finish(a)
+	}
+}
+
+// number is what is said of an ask to other nodes: 0 of none.
+func (a *ask) number() uint64 {
+	if a == nil {
+		return 0
+	}
+	return a.id
+}
+
+// unasked ends an ask, if not nil, that was not put to anybody: because there is
+// nobody, or because err has come instead.
+func (r *rounds) unasked(a *ask, err error) error {
+	if a == nil {
+		return err
+	}
+	if err == nil {
+		r.finish(a)
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a.over = true
+	delete(r.asks, a.id)
+	return err
+}

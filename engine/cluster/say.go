@@ -1,0 +1,254 @@
+package cluster
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"signalbox/protocol"
+	"signalbox/protocol/frame"
+)
+
+// Alone reports that there can be other nodes.
+func (b *NATS) Alone() bool { return false }
+
+// ID returns this node's id.
+func (b *NATS) ID() NodeID { return b.id }
+
+// Publish tells the nodes that hear the channel.
+func (b *NATS) Publish(p Publication, counted func(int)) error {
+	if p.Frame == nil {
+		p.Frame = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, p.Channel, p.From, nil, p.Data))
+	}
+	var a *ask
+	if counted != nil {
+		a = b.rounds.ask(&ask{finish: func(a *ask) { counted(a.sockets) }})
+	}
+	size := sizePublication(p)
+	o := &b.out
+	o.mu.Lock()
+	if ok, err := o.believed(size); !ok {
+		o.mu.Unlock()
+		return b.rounds.unasked(a, err)
+	}
+	c := o.room(size)
+	before := len(c.buf)
+	c.buf = appendChannelSubject(c.buf, p.App, p.Channel)
+	c.address(before)
+	c.buf = appendPublication(c.buf, a.number(), p)
+	o.sealAsk(c, before, a)
+	o.mu.Unlock()
+	return nil
+}
+
+// Send tells the nodes with sockets of the peer. If none of them seems to have
+// one, all nodes are asked: a peer that has just come may not be heard for yet.
+func (b *NATS) Send(d Direct, one bool, reached func(int)) error {
+	var a *ask
+	var flags byte
+	if reached != nil {
+		flags = flagOnce
+		a = b.rounds.ask(&ask{finish: func(a *ask) { reached(a.sockets) }, first: one})
+		a.again = appendDirect(nil, a.id, flags, d)
+	}
+	size := sizeDirect(d)
+	o := &b.out
+	o.mu.Lock()
+	if ok, err := o.believed(size); !ok {
+		o.mu.Unlock()
+		return b.rounds.unasked(a, err)
+	}
+	c := o.room(size)
+	before := len(c.buf)
+	c.buf = appendPeerSubject(c.buf, d.App, d.To)
+	if a != nil && one {
+		c.begin(opRequest, before)
+		c.entries[len(c.entries)-1].ask = a.id
+		c.buf = append(c.buf, a.again...)
+		o.seal(c, before)
+		o.mu.Unlock()
+		b.rounds.patience(a, b.times.patience)
+		return nil
+	}
+	c.address(before)
+	c.buf = appendDirect(c.buf, a.number(), flags, d)
+	o.sealAsk(c, before, a)
+	o.mu.Unlock()
+	return nil
+}
+
+// Kick tells all nodes.
+func (b *NATS) Kick(app, peer string, closed func(int)) error {
+	if closed == nil {
+		return b.question(nil, appendKick(nil, 0, app, peer))
+	}
+	a := b.rounds.ask(&ask{finish: func(a *ask) { closed(a.sockets) }})
+	return b.question(a, appendKick(nil, a.id, app, peer))
+}
+
+// Peers asks all nodes.
+func (b *NATS) Peers(app, channel string, found func([]Member)) error {
+	a := b.rounds.ask(&ask{finish: func(a *ask) { found(union(a.members)) }})
+	return b.question(a, appendPeers(nil, a.id, app, channel))
+}
+
+// union returns each peer once, in order of their names.
+func union(members []Member) []Member {
+	slices.SortStableFunc(members, func(a, b Member) int { return strings.Compare(a.Peer, b.Peer) })
+	return slices.CompactFunc(members, func(a, b Member) bool { return a.Peer == b.Peer })
+}
+
+// Channels asks all nodes.
+func (b *NATS) Channels(app, prefix, after string, limit int, found func([]Occupied)) error {
+	limit = min(limit, maxChannels)
+	a := b.rounds.ask(&ask{finish: func(a *ask) { found(merge(a.occupied, limit)) }})
+	return b.question(a, appendChannels(nil, a.id, page{app, prefix, after, limit}))
+}
+
+// merge returns the first channels of several lists, each once. Nodes with
+// subscribers of a channel know all its peers, so the highest number is right.
+func merge(found []Occupied, limit int) []Occupied {
+	slices.SortFunc(found, func(a, b Occupied) int {
+		if c := strings.Compare(a.Channel, b.Channel); c != 0 {
+			return c
+		}
+		return b.Peers - a.Peers
+	})
+	found = slices.CompactFunc(found, func(a, b Occupied) bool { return a.Channel == b.Channel })
+	return found[:min(limit, len(found))]
+}
+
+// question tells all nodes something, and has the next round wait for a, if that
+// is not nil.
+func (b *NATS) question(a *ask, record []byte) error {
+	o := &b.out
+	o.mu.Lock()
+	ok, err := o.listened(len(record))
+	if ok {
+		if a != nil {
+			o.asks = append(o.asks, a)
+		}
+		o.append(subjectAll, record)
+	}
+	o.mu.Unlock()
+	if !ok {
+		return b.rounds.unasked(a, err)
+	}
+	return nil
+}
+
+// EnterPeer hears what is sent to the peer.
+func (b *NATS) EnterPeer(app, peer string) {
+	var space [256]byte
+	subject := appendPeerSubject(space[:0], app, peer)
+	b.out.mu.Lock()
+	defer b.out.mu.Unlock()
+	b.out.hold(subject, false)
+}
+
+// ExitPeer lets go of the peer.
+func (b *NATS) ExitPeer(app, peer string) {
+	var space [256]byte
+	b.release(appendPeerSubject(space[:0], app, peer))
+}
+
+// EnterPattern hears channels by a pattern.
+func (b *NATS) EnterPattern(app, pattern string, entered func()) {
+	var space [256]byte
+	subject := appendPatternSubject(space[:0], app, pattern)
+	b.enter(subject, false, nil, nil, b.rounds.entered(entered))
+}
+
+// ExitPattern lets go of a pattern.
+func (b *NATS) ExitPattern(app, pattern string) {
+	var space [256]byte
+	b.release(appendPatternSubject(space[:0], app, pattern))
+}
+
+// EnterChannel hears the channel and tells all nodes the share.
+func (b *NATS) EnterChannel(s Share, entered func()) {
+	var space [256]byte
+	subject := appendChannelSubject(space[:0], s.App, s.Channel)
+	var record [512]byte
+	records, ends := appendShare(record[:0], s, true)
+	b.enter(subject, true, records, ends, b.rounds.entered(entered))
+}
+
+// enter holds a subject, tells all nodes the records and has the next round wait
+// for a, if that is not nil. Where nobody listens, or can be told, a is over at once.
+func (b *NATS) enter(subject []byte, once bool, records []byte, ends []int, a *ask) {
+	o := &b.out
+	o.mu.Lock()
+	o.hold(subject, once)
+	ok, _ := o.listened(len(records))
+	if ok {
+		o.parts(subjectAll, records, ends)
+		if a != nil {
+			o.asks = append(o.asks, a)
+			o.wake()
+		}
+	}
+	o.mu.Unlock()
+	if !ok {
+		b.rounds.finish(a)
+	}
+}
+
+// ExitChannel ends this node's share of the channel and lets go of it.
+func (b *NATS) ExitChannel(app, channel string) {
+	var space [256]byte
+	subject := appendChannelSubject(space[:0], app, channel)
+	o := &b.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if ok, _ := o.listened(recordRoom); ok {
+		c := o.room(recordRoom + len(subject) + len(app) + len(channel))
+		before := len(c.buf)
+		c.buf = append(c.buf, subject...)
+		c.address(before)
+		c.buf = appendExit(c.buf, app, channel)
+		o.seal(c, before)
+	}
+	o.release(subject, time.Now().Add(b.times.linger))
+}
+
+// Tell tells the nodes that hear the channel.
+func (b *NATS) Tell(s Step) {
+	size := recordRoom + (1+maxToken)*(len(s.App)+len(s.Channel)) + len(s.Member.Peer) + len(s.Member.Meta)
+	o := &b.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if ok, _ := o.listened(size); !ok {
+		return
+	}
+	c := o.room(size)
+	before := len(c.buf)
+	c.buf = appendChannelSubject(c.buf, s.App, s.Channel)
+	c.address(before)
+	c.buf = appendStep(c.buf, s)
+	o.seal(c, before)
+}
+
+// Exchange tells one node the share and asks for its.
+func (b *NATS) Exchange(with NodeID, s Share) { b.tellShare(with, s, true) }
+
+// Answer tells one node the share.
+func (b *NATS) Answer(to NodeID, s Share) { b.tellShare(to, s, false) }
+
+func (b *NATS) tellShare(to NodeID, s Share, asked bool) {
+	var record [512]byte
+	records, ends := appendShare(record[:0], s, asked)
+	subject := string(appendNodeSubject(nil, to))
+	o := &b.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.open(len(records)) {
+		o.parts(subject, records, ends)
+	}
+}
+
+func (b *NATS) release(subject []byte) {
+	b.out.mu.Lock()
+	defer b.out.mu.Unlock()
+	b.out.release(subject, time.Now().Add(b.times.linger))
+}

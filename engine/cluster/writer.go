@@ -1,0 +1,98 @@
+package cluster
+
+// write is the writer: the only goroutine that publishes and subscribes. It ends
+// when the outbox is closed and empty.
+func (b *NATS) write() {
+	defer close(b.writtenC)
+	var taken batch
+	var waiting []*ask // for a round to begin
+	for range b.out.wakeC {
+		b.out.take(&taken)
+		done := taken.closed && len(taken.chunks) == 0
+		for i, c := range taken.chunks {
+			for j := range c.entries {
+				b.pass(c, &c.entries[j], taken.up)
+			}
+			b.out.recycle(c)
+			taken.chunks[i] = nil
+		}
+		waiting = append(waiting, taken.asks...)
+		if len(waiting) > 0 && b.mark(waiting, taken.up && !taken.closed) {
+			waiting = nil
+		}
+		if done {
+			return
+		}
+		if taken.closed {
+			b.out.wake()
+		}
+	}
+}
+
+// pass does one thing. What is said while the link is down is lost; what is to be
+// heard is remembered for when it is up.
+func (b *NATS) pass(c *chunk, e *entry, up bool) {
+	var err error
+	switch e.op {
+	case opSubscribe:
+		e.interest.sub, err = b.conn.ChanSubscribe(e.interest.subject, b.messageC)
+	case opUnsubscribe:
+		if e.interest.sub != nil {
+			err = e.interest.sub.Unsubscribe()
+		}
+	default:
+		if !up {
+			b.stats.lost.Add(1)
+			return
+		}
+		err = b.publish(c, e)
+	}
+	if err != nil {
+		b.stats.lost.Add(1)
+		b.out.dropped()
+	}
+}
+
+func (b *NATS) publish(c *chunk, e *entry) error {
+	subject := string(c.buf[e.subject:e.start])
+	if e.op == opHello {
+		return b.conn.PublishRequest(subject, b.welcome, b.helloText)
+	}
+	b.seq++
+	start := e.start + putHeader(c.buf[e.start:e.start+maxHeader], b.id, b.seq)
+	payload := c.buf[start:e.end]
+	b.stats.messagesOut.Add(1)
+	b.stats.bytesOut.Add(uint64(len(payload)))
+	if e.op == opRequest {
+		return b.conn.PublishRequest(subject, b.replies+NodeID(e.ask).String(), payload)
+	}
+	return b.conn.Publish(subject, payload)
+}
+
+// mark ends what was asked so far with a mark, so that a round begins. It reports
+// false if too many rounds are open for that.
+func (b *NATS) mark(asks []*ask, up bool) bool {
+	if !up {
+		b.rounds.conclude(asks)
+		return true
+	}
+	id, ok := b.rounds.start(asks)
+	if !ok {
+		return false
+	}
+	if id == 0 {
+		b.rounds.conclude(asks)
+		return true
+	}
+	b.seq++
+	payload := make([]byte, maxHeader, 2*maxHeader)
+	start := putHeader(payload, b.id, b.seq)
+	payload = appendMark(payload, id)[start:]
+	b.stats.messagesOut.Add(1)
+	b.stats.bytesOut.Add(uint64(len(payload)))
+	if err := b.conn.Publish(subjectAll, payload); err != nil {
+		b.stats.lost.Add(1)
+		b.rounds.end(id)
+	}
+	return true
+}
