@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"signalbox/engine/auth"
+	"signalbox/engine/cluster"
 	"signalbox/engine/handover"
 	"signalbox/engine/reactor"
 	"signalbox/engine/registry"
@@ -42,6 +43,10 @@ type Config struct {
 	AdminToken  string   // that the admin address asks for; required off loopback
 
 	TLS TLS // of the public address
+
+	// Cluster is the cluster to join; nil: none, the server stands alone. What it
+	// says of limits, logs and builds is filled in.
+	Cluster *cluster.Config
 
 	AppsFile string    // apps and keys, read again when it changes
 	Apps     *auth.Set // used when AppsFile is empty

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"signalbox/engine/admin"
+	"signalbox/engine/cluster"
 	"signalbox/engine/registry"
 	"signalbox/engine/telemetry"
 )
@@ -67,6 +68,7 @@ func (s *Server) source() telemetry.Source {
 			return s.reactor.Conns(), s.reactor.Capacity()
 		},
 		Hooks:   func() telemetry.Hooks { return telemetry.Hooks(s.hooks.Stats()) },
+		Cluster: s.clusterStats,
 		Ready:   s.serving.Load,
 		Version: s.cfg.Version,
 		Commit:  s.cfg.Commit,
@@ -116,3 +118,6 @@ func (o operator) Capacity() (open, capacity int) {
 
 // Reload reads the apps file again.
 func (o operator) Reload() error { return o.server.Reload() }
+
+// Cluster returns how the cluster is, nil if the server stands alone.
+func (o operator) Cluster() *cluster.Stats { return o.server.clusterStats() }

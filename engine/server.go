@@ -32,6 +32,7 @@ type Server struct {
 	reactor      *reactor.Reactor
 	loops        []reactor.Loop
 	hub          *session.Hub
+	bus          *cluster.NATS // nil: the server stands alone
 	gate         *gate
 	ledger       *quota.Ledger
 	hooks        *hooks.Hooks
@@ -97,6 +98,10 @@ func New(cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.hooks.Set(keys)
+	bus, err := s.joinCluster(keys)
+	if err != nil {
+		return nil, err
+	}
 	counts := make([]*telemetry.Loop, cfg.Loops)
 	for i := range counts {
 		counts[i] = telemetry.NewLoop()
@@ -105,7 +110,7 @@ func New(cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.hub = session.NewHub(session.Config{
-		Loops: cfg.Loops, Limits: cfg.Limits, Keys: keys, Ledger: s.ledger, Bus: cluster.Local{}, Logger: s.log, Counts: counts,
+		Loops: cfg.Loops, Limits: cfg.Limits, Keys: keys, Ledger: s.ledger, Bus: bus, Logger: s.log, Counts: counts,
 		Events: func(app string) registry.Events { return s.hooks.App(app) },
 	})
 	for i := range cfg.Loops {
@@ -285,6 +290,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.unixLn != nil {
 		_ = s.unixLn.Close() // a second time, after leave
 	}
+	s.leaveCluster()
 	s.reactor.Stop()
 	err := <-endedC
 	s.awaitTakeOver()
@@ -297,6 +303,9 @@ func (s *Server) started() {
 	}
 	if s.unixLn != nil {
 		s.unixLn.SetUnlinkOnClose(true) // the path is this process's now
+	}
+	if s.bus != nil {
+		s.bus.Start(s.hub.Remote())
 	}
 	s.serving.Store(true)
 	close(s.readyC)
@@ -391,6 +400,7 @@ func (s *Server) release() {
 	if s.unixLn != nil {
 		_ = s.unixLn.Close() // a second time, often
 	}
+	s.leaveCluster() // a second time, often
 	if s.reactor != nil {
 		s.reactor.Release()
 	}

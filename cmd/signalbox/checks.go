@@ -31,6 +31,7 @@ const (
 	stateOK      state = "ok"
 	stateShort   state = "short"   // holds fewer connections than the target
 	stateAdvice  state = "advice"  // holds them, and would serve them badly
+	stateFault   state = "fault"   // stands in the way of a cluster
 	stateUnknown state = "unknown" // could not be read
 )
 

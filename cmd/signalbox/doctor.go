@@ -1,18 +1,29 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
+
+	"signalbox/engine/cluster"
 )
 
-// doctorCmd says how many connections this host holds and what to change.
+// doctorCmd says how many connections this host holds and what to change, or
+// whether a cluster can work over a link to NATS.
 type doctorCmd struct {
 	Target int64  `placeholder:"N" default:"1000000" help:"Connections that the host shall hold (default: ${default})."`
 	JSON   bool   `name:"json" help:"Print all that was found as JSON."`
 	Root   string `placeholder:"DIR" default:"/" help:"Read proc and sys below this directory, where a container has the host's root (default: ${default})."`
+
+	NATS string `name:"nats" group:"cluster" env:"-" placeholder:"URL" help:"Look at the link to these NATS servers instead, and listen for nodes; or embedded, with the flags the nodes have (default: none)."`
+
+	natsFlags `embed:""`
+
+	cluster *cluster.Config // as Validate has read it; nil: none
 }
 
 // exitStatus is an error that says nothing: the answer has been printed.
@@ -28,29 +39,49 @@ func (c *doctorCmd) Validate() error {
 	if c.Target < 1 || c.Target > 1<<30 {
 		return fmt.Errorf("--target must be 1 to %d, got %d", 1<<30, c.Target)
 	}
-	return nil
+	if c.NATS == "" {
+		return nil // what the service's environment has of the cluster is of no use then
+	}
+	var err error
+	c.cluster, err = c.config(c.NATS)
+	return err
 }
 
 // Help is the text under the flags' heading.
 func (c *doctorCmd) Help() string {
-	return "Changes nothing. Exits with 0 if the host holds the target, 1 if it does not, 2 if that cannot be told."
+	return "Changes nothing. Exits with 0 if the host holds the target, 1 if it does not, 2 if that cannot be told; " +
+		"with --nats 0 if a cluster can work over the link, 1 if not."
 }
 
 // Run prints the diagnosis; the verdict is the exit status.
 func (c *doctorCmd) Run(std *stdio) error {
+	if c.cluster != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+		defer cancel()
+		d := diagnoseLink(cluster.Probe(ctx, *c.cluster, listenTime))
+		return c.tell(std.out, d, d.Verdict)
+	}
 	d := diagnose(readHost(c.Root), c.Target)
+	return c.tell(std.out, d, d.Verdict)
+}
+
+// probeTime is how long the link may take to be looked at.
+const probeTime = 10 * time.Second
+
+// tell prints what was found; the verdict becomes the exit status.
+func (c *doctorCmd) tell(out io.Writer, found interface{ print(io.Writer) error }, verdict state) error {
 	if c.JSON {
-		encoder := json.NewEncoder(std.out)
+		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(d); err != nil {
+		if err := encoder.Encode(found); err != nil {
 			return err
 		}
-	} else if err := d.print(std.out); err != nil {
+	} else if err := found.print(out); err != nil {
 		return err
 	}
-	switch d.Verdict {
-	case stateShort:
+	switch verdict {
+	case stateShort, stateFault:
 		return exitStatus(1)
 	case stateUnknown:
 		return exitStatus(statusUnknown)
@@ -75,7 +106,7 @@ func (d *diagnosis) print(w io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	d.printNotes(&b)
+	printNotes(&b, d.Checks)
 	d.printChanges(&b)
 	_, err := io.WriteString(w, trimLines(b.String()))
 	return err
@@ -93,9 +124,9 @@ func (d *diagnosis) sentence() string {
 	}
 }
 
-func (d *diagnosis) printNotes(b *strings.Builder) {
+func printNotes(b *strings.Builder, checks []check) {
 	fmt.Fprintln(b)
-	for _, c := range d.Checks {
+	for _, c := range checks {
 		if c.Note != "" {
 			fmt.Fprintf(b, "%s: %s\n", c.Name, c.Note)
 		}

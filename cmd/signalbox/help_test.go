@@ -14,6 +14,7 @@ var serveFlags = []string{
 	"dev", "listen", "api-listen", "admin-listen", "admin-host", "admin-token", "tls-cert", "tls-key", "acme-domain", "acme-directory", "acme-email",
 	"apps", "data-dir", "loops", "drain-timeout", "refuse", "io-uring", "trusted-proxies",
 	"max-message-size", "max-subscriptions", "message-rate", "message-burst", "connect-rate", "ping-interval",
+	"nats", "nats-credentials", "nats-ca", "nats-cert", "nats-key", "node", "nats-listen", "nats-routes", "nats-secret-file",
 	"handshake-timeout", "max-backlog", "max-backlog-total", "presence-window", "snapshot-delay", "hook-spool", "gogc", "memory-limit", "log-format", "log-level",
 }
 
@@ -27,7 +28,7 @@ func TestHelp(t *testing.T) {
 			[]string{"--help"},
 			[]string{"serve", "init", "key create", "key list", "key revoke", "token mint", "token check", "echo", "doctor", "health", "completion", "version"},
 		},
-		"serve":        {[]string{"serve", "--help"}, []string{"Addresses:", "Apps and data:", "TLS:", "Limits:", "Tuning:", "Logging:"}},
+		"serve":        {[]string{"serve", "--help"}, []string{"Addresses:", "Apps and data:", "TLS:", "Cluster:", "Limits:", "Tuning:", "Logging:"}},
 		"init":         {[]string{"init", "--help"}, []string{"--apps", "--app"}},
 		"key create":   {[]string{"key", "create", "--help"}, []string{"--publishable", "--patterns", "--actions", "--allowed-origins", "--inject-turn"}},
 		"token mint":   {[]string{"token", "mint", "--help"}, []string{"<peer-id>", "--channels", "--permissions", "--expires-in"}},

@@ -8,11 +8,13 @@ import (
 	"testing"
 )
 
-// module is the module path, and gnet the library that only the reactor sees.
-const (
-	module = "signalbox"
-	gnet   = "github.com/panjf2000/gnet/v2"
-)
+const module = "signalbox" // the module path
+
+// confined are the libraries that one package alone sees, by their paths.
+var confined = map[string]string{
+	"github.com/panjf2000/gnet": "engine/reactor",
+	"github.com/nats-io":        "engine/cluster",
+}
 
 // layer is the height of a package of this module, by its path below the
 // module: a package may import lower ones, and its own layer where siblings
@@ -100,15 +102,13 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-func TestOnlyReactorImportsGnet(t *testing.T) {
+func TestLibrariesAreConfined(t *testing.T) {
 	t.Parallel()
 	for pkg, imported := range imports(t) {
-		if pkg == "engine/reactor" {
-			continue
-		}
-		for _, target := range imported {
-			if target == gnet || strings.HasPrefix(target, gnet+"/") {
-				t.Errorf("%s imports %s: only engine/reactor may", pkg, target)
+		for library, owner := range confined {
+			uses := slices.ContainsFunc(imported, func(target string) bool { return strings.HasPrefix(target, library+"/") })
+			if uses != (pkg == owner) {
+				t.Errorf("%s imports %s: %t; it is for %s alone", pkg, library, uses, owner)
 			}
 		}
 	}

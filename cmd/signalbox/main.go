@@ -50,6 +50,7 @@ func run(args []string, std *stdio) int {
 			"listen":  "Addresses:",
 			"data":    "Apps and data:",
 			"tls":     "TLS:",
+			"cluster": "Cluster:",
 			"limits":  "Limits:",
 			"tuning":  "Tuning:",
 			"logging": "Logging:",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 )
 
 // shippedExpr is a PromQL expression that ships with the command.
@@ -140,6 +143,19 @@ func provoke(t testing.TB, addr string) {
 	}
 }
 
+// babble has every node refuse a record: it speaks no format.
+func babble(t testing.TB, url string) {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := errors.Join(nc.Publish("signalbox.all", []byte("hello")), nc.Flush()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestShippedExpressionsNameRealMetrics(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -148,10 +164,14 @@ func TestShippedExpressionsNameRealMetrics(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "apps.yaml"), []byte(plan), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, dir, nil, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", "data")
+	url := runNATS(t, server.Options{})
+	p := start(t, dir, nil, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", "data", "--nats", url, "--node", "east")
 	listening := p.await("listening")
 	public, _ := listening["addr"].(string)
 	admin, _ := listening["admin"].(string)
+	start(t, dir, nil, "serve", "--listen", "127.0.0.1:0", "--data-dir", "data2", "--nats", url, "--node", "west").addr()
+	p.await("node is there")
+	babble(t, url)
 	provoke(t, public)
 	closeOneWithError(t, public)
 	real := scraped(t, admin)
@@ -187,7 +207,7 @@ func TestShippedExpressionsNameRealMetrics(t *testing.T) {
 	}
 	for m := range real {
 		base := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(m, "_sum"), "_count"), "_bucket")
-		if strings.HasPrefix(m, "signalbox_") && !used[m] && !used[base+"_bucket"] && m != "signalbox_build_info" {
+		if strings.HasPrefix(m, "signalbox_") && !used[m] && !used[base+"_bucket"] && m != "signalbox_build_info" && m != "signalbox_cluster_info" {
 			t.Errorf("nothing that ships looks at %s", m)
 		}
 	}

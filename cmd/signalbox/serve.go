@@ -43,6 +43,8 @@ type serveCmd struct {
 
 	tlsFlags `embed:""`
 
+	clusterFlags `embed:""`
+
 	proxyFlags `embed:""`
 	limitFlags `embed:""`
 
@@ -66,6 +68,12 @@ func (c *serveCmd) Validate() error {
 		return errors.New("--dev is for this machine, where ws: will do: leave out TLS")
 	}
 	if err := c.tlsFlags.Validate(); err != nil {
+		return err
+	}
+	if c.Dev && c.NATS != "" {
+		return errors.New("--dev has keys of its own, which no other node knows: leave out --nats")
+	}
+	if err := c.clusterFlags.Validate(); err != nil {
 		return err
 	}
 	if c.Dev && strings.HasPrefix(c.Listen, "unix:") {
@@ -150,6 +158,7 @@ func (c *serveCmd) config(logger *slog.Logger) engine.Config {
 	config.AdminListen = c.AdminListen
 	config.AdminHosts, config.AdminToken = c.AdminHost, c.AdminToken
 	config.TLS = c.tls()
+	config.Cluster = c.cluster
 	config.AppsFile = c.Apps
 	config.DataDir = c.DataDir
 	config.Loops = c.Loops

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"signalbox/engine/auth"
+	"signalbox/engine/cluster"
 	"signalbox/engine/quota"
 	"signalbox/engine/registry"
 	"signalbox/engine/session"
@@ -52,6 +53,7 @@ type fakeBackend struct {
 	sockets   []session.Socket
 	farewells []session.Farewell
 	kicked    []string
+	cluster   *cluster.Stats
 	err       error
 }
 
@@ -64,6 +66,8 @@ func (b *fakeBackend) Keys() *auth.Set {
 }
 
 func (b *fakeBackend) Usage(string) quota.Usage { return quota.Usage{ConcurrentNow: 3} }
+
+func (b *fakeBackend) Cluster() *cluster.Stats { return b.cluster }
 
 func (b *fakeBackend) CountChannels(string) int { return len(b.listed) }
 
@@ -123,7 +127,7 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 		Series:  telemetry.NewSeries(2, counts),
 		Registry: telemetry.NewRegistry(telemetry.Source{
 			Counts: counts, Apps: func() []telemetry.App { return nil }, Sockets: w.backend.Capacity, Ready: func() bool { return true },
-			Hooks: func() telemetry.Hooks { return telemetry.Hooks{} },
+			Hooks: func() telemetry.Hooks { return telemetry.Hooks{} }, Cluster: w.backend.Cluster,
 		}),
 		Logger:   slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Ready:    func() error { return nil },

@@ -26,8 +26,10 @@ type overview struct {
 	Channels    int     `json:"channels"`
 	Apps        int     `json:"apps"`
 	Process     process `json:"process"`
-	Totals      totals  `json:"totals"`
-	Series      series  `json:"series"`
+
+	Cluster *clusterInfo `json:"cluster,omitempty"` // none: the server stands alone
+	Totals  totals       `json:"totals"`
+	Series  series       `json:"series"`
 }
 
 type process struct {
@@ -98,6 +100,9 @@ func (s *Server) serveOverview(_ http.ResponseWriter, r *http.Request) (any, err
 		NowAt: time.Now().UnixMilli(), StartedAt: s.started.UnixMilli(),
 		Loops: s.Series.Loops(), Sockets: open, Capacity: capacity, Draining: s.Ready() != nil,
 		Connections: counts.Sessions, Process: processNow(), Totals: totalsOf(counts), Series: columns(points, since),
+	}
+	if c := s.Backend.Cluster(); c != nil {
+		o.Cluster = clusterInfoOf(c, time.Now())
 	}
 	for _, a := range s.Backend.Keys().Apps() {
 		o.Apps++

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"signalbox/engine/auth"
+	"signalbox/engine/cluster"
 	"signalbox/engine/quota"
 	"signalbox/engine/registry"
 	"signalbox/engine/session"
@@ -43,6 +44,8 @@ type Backend interface {
 	Farewells(ctx context.Context) ([]session.Farewell, error)
 	// Capacity returns how many sockets are open and how many can be.
 	Capacity() (open, capacity int)
+	// Cluster returns how the cluster is, nil if the server stands alone.
+	Cluster() *cluster.Stats
 	// Reload reads the apps file again.
 	Reload() error
 }
@@ -165,10 +168,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// serveHealth answers 200, or 503 when the server does not want traffic.
+// serveHealth answers 200, or 503 when the server does not want traffic. Without its
+// link to NATS it does: its own clients are served.
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request, notReady error) {
 	type health struct {
-		Status string `json:"status"`
+		Status  string `json:"status"`
+		Cluster string `json:"cluster,omitempty"` // up or down; none: the server stands alone
+	}
+	link := ""
+	if c := s.Backend.Cluster(); c != nil {
+		link = linkState(c)
 	}
 	switch {
 	case isChange(r):
@@ -176,9 +185,9 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request, notReady er
 		writeFailure(w, &failure{http.StatusMethodNotAllowed, "method_not_allowed", "The method is not allowed here; see Allow."})
 	case notReady != nil:
 		s.Logger.Debug("not ready", "error", notReady)
-		writeJSON(w, http.StatusServiceUnavailable, health{"unavailable"})
+		writeJSON(w, http.StatusServiceUnavailable, health{"unavailable", link})
 	default:
-		writeJSON(w, http.StatusOK, health{"ok"})
+		writeJSON(w, http.StatusOK, health{"ok", link})
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"signalbox/engine/cluster"
 )
 
 // MaxApps is how many apps have metrics of their own; the others share the
@@ -28,6 +30,8 @@ type Source struct {
 	Sockets func() (open, capacity int)
 	// Hooks returns what has become of the events for webhooks.
 	Hooks func() Hooks
+	// Cluster returns how the cluster is, nil if the server stands alone.
+	Cluster func() *cluster.Stats
 	// Ready reports whether the server wants traffic.
 	Ready func() bool
 
@@ -144,6 +148,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range histograms {
 		out <- m.desc
 	}
+	describeCluster(out)
 	for _, d := range []*prometheus.Desc{
 		hookDeliveredDesc, hookRetriedDesc, hookDroppedDesc, hookSpooledDesc, hookAgeDesc,
 		errorsDesc, closesDesc, refusalsDesc, socketsDesc, capacityDesc, readyDesc, buildDesc,
@@ -181,6 +186,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	c.collectServer(out)
 	c.collectHooks(out)
+	c.collectCluster(out)
 	c.collectApps(out, l.Apps)
 }
 

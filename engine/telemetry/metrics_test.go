@@ -6,9 +6,11 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
+	"signalbox/engine/cluster"
 	"signalbox/protocol"
 )
 
@@ -118,6 +120,7 @@ func source(t testing.TB, apps ...App) Source {
 		Apps:    func() []App { return apps },
 		Sockets: func() (int, int) { return 3, 100 },
 		Hooks:   func() Hooks { return Hooks{1, 2, 3, 4, 5 * time.Second} },
+		Cluster: func() *cluster.Stats { return nil },
 		Ready:   func() bool { return true },
 		Version: "v1", Commit: "abc",
 	}
@@ -159,6 +162,58 @@ func TestMetrics(t *testing.T) {
 		if _, ok := got[name]; !ok {
 			t.Errorf("no %s", name)
 		}
+	}
+}
+
+func TestClusterMetrics(t *testing.T) {
+	s := source(t)
+	for name := range gathered(t, s) {
+		if strings.HasPrefix(name, "signalbox_cluster_") {
+			t.Errorf("%s is there though the server stands alone", name)
+		}
+	}
+	s.Cluster = func() *cluster.Stats {
+		return &cluster.Stats{
+			ID: 1, Name: "east",
+			Nodes: []cluster.NodeStats{
+				{ID: 2, Name: "west", Connections: 7, Heard: time.Now().Add(time.Hour)},
+				{ID: 3, Name: "west", Connections: 8}, // its successor
+			},
+			Linked: true, RTT: time.Second,
+			MessagesIn: 1, MessagesOut: 2, BytesIn: 3, BytesOut: 4, RecordsIn: 5, Repeated: 6, Lost: 7, Links: 8, Gaps: 9, Resyncs: 10,
+			Rounds: 11, RoundTimeouts: 12, Outbox: 13, Subscriptions: 14, Refused: map[string]uint64{"size": 15},
+		}
+	}
+	got := gathered(t, s)
+	for name, want := range map[string]float64{
+		"cluster_info,id=1,node=east":               1,
+		"cluster_link_up":                           1,
+		"cluster_rtt_seconds":                       1,
+		"cluster_nodes":                             3,
+		"cluster_node_connections,id=2,node=west":   7,
+		"cluster_node_connections,id=3,node=west":   8,
+		"cluster_messages_received_total":           1,
+		"cluster_messages_sent_total":               2,
+		"cluster_received_bytes_total":              3,
+		"cluster_sent_bytes_total":                  4,
+		"cluster_records_received_total":            5,
+		"cluster_messages_repeated_total":           6,
+		"cluster_messages_lost_total":               7,
+		"cluster_links_total":                       8,
+		"cluster_gaps_total":                        9,
+		"cluster_resyncs_total":                     10,
+		"cluster_rounds_total":                      11,
+		"cluster_rounds_late_total":                 12,
+		"cluster_outbox_bytes":                      13,
+		"cluster_subscriptions":                     14,
+		"cluster_records_refused_total,reason=size": 15,
+	} {
+		if v, ok := got["signalbox_"+name]; !ok || v != want {
+			t.Errorf("%s = %v (%t), want %v", name, v, ok, want)
+		}
+	}
+	if heard, ok := got["signalbox_cluster_node_heard_seconds,id=2,node=west"]; !ok || heard > 0 {
+		t.Errorf("heard %v s ago (%t), want it to lie an hour ahead", heard, ok)
 	}
 }
 

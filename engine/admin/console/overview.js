@@ -1,7 +1,7 @@
 // The overview: what the server is doing now and did in the last ten minutes.
 import { Chart } from './chart.js';
-import { h, loading, segmented, setText } from './dom.js';
-import { bytes, compact, number, seconds, span } from './format.js';
+import { badge, h, loading, name, segmented, setText, table } from './dom.js';
+import { bytes, compact, counted, number, seconds, span } from './format.js';
 import { follow, newest } from './pulse.js';
 import { href } from './route.js';
 
@@ -37,6 +37,7 @@ const tiles = () => ({
   out: tile('Deliveries'),
   latency: tile('Publish to written'),
   uptime: tile('Up for'),
+  cluster: tile('Cluster'),
 });
 
 function showTiles(t, now) {
@@ -48,6 +49,8 @@ function showTiles(t, now) {
   t.in.set(rate(newest('framesIn')), `${compact(now.totals.framesIn)} since start`);
   t.out.set(rate(newest('deliveries')), writes ? `${compact(newest('framesOut') / writes)} frames a write` : `${compact(now.totals.deliveries)} since start`);
   t.latency.set(flush === null ? '–' : seconds(flush), '99 % within');
+  t.cluster.element.hidden = !now.cluster;
+  if (now.cluster) t.cluster.set(counted(now.cluster.others.length + 1, 'node'), now.cluster.link === 'up' ? 'link up' : 'link down');
   t.uptime.set(span((now.nowAt - now.startedAt) / 1000), `${now.loops} event loops`);
 }
 
@@ -76,12 +79,32 @@ function facts() {
   return { element, set: (now) => FACTS.forEach(([, text], i) => setText(values[i], text(now))) };
 }
 
+// The other nodes of a cluster; a server that stands alone shows nothing.
+function nodes() {
+  const head = h('p', { class: 'note' });
+  const rows = h('div', {});
+  const element = h('section', { class: 'card', hidden: true }, h('header', {}, h('h2', {}, 'Cluster'), head), rows);
+  let shown = '';
+  return { element, set: ({ cluster }) => {
+    element.hidden = !cluster;
+    if (!cluster || shown === JSON.stringify(cluster)) return;
+    shown = JSON.stringify(cluster);
+    const up = cluster.link === 'up';
+    head.replaceChildren('This is ', name(cluster.node), ' ', badge(up ? 'link up' : 'link down', up ? 'good' : 'bad'),
+      h('small', {}, up ? ` ${seconds(cluster.rttSeconds)} to ${cluster.server}` : ' only clients of this node hear each other'));
+    rows.replaceChildren(cluster.others.length === 0 ? h('p', { class: 'note' }, 'No other node is heard.')
+      : table('The other nodes', [['Node', 'roomy'], ['Connections', 'number'], ['Last heard', 'brief'], ['Id', 'brief']], cluster.others.map((n) => [
+        name(n.name), number(n.connections), `${span(n.heardSeconds)} ago`, h('span', { class: 'mono' }, n.id)])));
+  } };
+}
+
 export const title = () => 'Overview';
 
 export function render(root, _params, signal) {
   const t = tiles();
   const f = facts();
-  const charts = CHARTS.map(([name, lines, options]) => new Chart(name, lines, options));
+  const n = nodes();
+  const charts = CHARTS.map(([label, lines, options]) => new Chart(label, lines, options));
   let last;
   const draw = () => {
     if (last?.endUnix) for (const chart of charts) chart.show(last.columns, last.endUnix, Number(range));
@@ -90,6 +113,7 @@ export function render(root, _params, signal) {
     h('div', { class: 'tiles' }, Object.values(t).map(({ element }) => element)),
     h('div', { class: 'over' }, segmented('Charts show the last', RANGES, range, (v) => { range = v; draw(); })),
     h('div', { class: 'charts' }, charts.map((c) => c.element)),
+    n.element,
     f.element,
   ];
   root.append(loading('the overview'));
@@ -97,6 +121,7 @@ export function render(root, _params, signal) {
     if (!last) root.replaceChildren(...content);
     last = pulse;
     showTiles(t, pulse.now);
+    n.set(pulse.now);
     f.set(pulse.now);
     draw();
   }, signal);
