@@ -2,7 +2,7 @@ package cluster
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 )
 
 // ErrUnavailable says that the other nodes cannot be reached now. What was to be
@@ -12,8 +12,8 @@ var ErrUnavailable = errors.New("cluster: other nodes cannot be reached")
 // NodeID names one run of one node: random, never 0.
 type NodeID uint64
 
-// String returns the id as 16 hexadecimal digits.
-func (id NodeID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
+// String returns the id in hexadecimal.
+func (id NodeID) String() string { return strconv.FormatUint(uint64(id), 16) }
 
 // Publication is a message to a channel, as it crosses between nodes.
 type Publication struct {
