@@ -119,7 +119,7 @@ microbench: ## run the micro benchmarks BENCHCOUNT (10) times, for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count=$(BENCHCOUNT) ./...
 
 # The scenarios that start the server as bin/signalbox.
-SCENARIOS := connect idle fanout latency direct presence reconnect slow soak peers
+SCENARIOS := connect idle fanout latency direct presence reconnect slow soak peers cluster
 
 .PHONY: bench
 bench: build ## put load on the server in every scenario: raw results and a report in BENCHDIR
@@ -149,6 +149,8 @@ bench-smoke: build ## run each benchmark once and each scenario small, and see t
 	server slow --subscribers 50 --rounds 1 --for 200ms --warm-up 50ms
 	server soak --peers 50 --channels 5 --for 1s --churn 5 --life 200ms --samples 2
 	server peers --servers signalbox,gws --subscribers 50 --connections 40 --rounds 1 --for 100ms --warm-up 50ms --rest 1s
+	server cluster --parts fanout,trips,storm,rest,connect,held --nodes 2 --subscribers 50 --rounds 1 --for 200ms --warm-up 50ms \
+		--rest 500ms --pairs 10 --joins 50 --connects 50 --connections 300 --per-node 150
 	small sim --sessions 1000,2000 --subscribers 200 --rounds 1 --for 100ms
 	bin/bench report --complete "$$results"/*.json --out "$$results/report.html"
 

@@ -124,6 +124,9 @@ func TestScenarios(t *testing.T) {
 		{[]string{"reconnect", "--connections", "20"}, 1, []string{"back", "99 % back", "drained", "CPU a return"}},
 		{[]string{"reconnect", "--connections", "20", "--cut"}, 1, []string{"back", "all back"}},
 		{append([]string{"slow", "--subscribers", "10", "--rounds", "2"}, short...), 2, []string{"p99", "median p99", "× without"}},
+		{append([]string{"cluster", "--nodes", "2", "--subscribers", "10", "--rounds", "1", "--pairs", "2", "--joins", "10", "--connects", "10", "--rest", "300ms",
+			"--parts", "fanout,trips,storm,rest,connect,held", "--connections", "12", "--per-node", "6"}, short...), 26,
+			[]string{"CPU a message", "× alone", "p50", "frames each", "CPU a node", "connects"}},
 		{[]string{"soak", "--peers", "10", "--channels", "2", "--churn", "2", "--life", "50ms", "--for", "300ms", "--samples", "2"}, 4,
 			[]string{"arrived", "goroutines", "PSS", "descriptors"}},
 	} {
