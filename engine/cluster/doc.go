@@ -1,8 +1,43 @@
-// Package cluster is the seam between this node and others.
+// Package cluster joins nodes over NATS: what one has to hear of another crosses
+// here, and nothing else does.
 //
-// The engine hands a Bus what other nodes may have to hear, and asks it for
-// what only they know. What they say comes to a Node. Local is the Bus of a
-// server that stands alone: there is nobody to tell and nothing to ask.
+// The engine hands a Bus what other nodes may have to hear, and asks it for what
+// only they know. What they say comes to a Node. Local is the Bus of a server that
+// stands alone: there is nobody to tell and nothing to ask. [NATS] is that of a
+// cluster, over a NATS of its own or one in the nodes' processes (Config.URLs).
+//
+// # What crosses the wire
+//
+// A payload of NATS begins with the format, the id of the node and a number that
+// grows with each of its payloads; records follow, each a kind and its fields. A
+// subject says whom a payload is for, with names escaped so that none can hold a
+// separator or a wildcard:
+//
+//	signalbox.c.APP.SEGMENT…  a channel: messages, steps of a share, its end
+//	signalbox.d.APP.PEER      messages to a peer
+//	signalbox.all             every node: shares of channels entered, beats, usage,
+//	                          questions and the marks that end them
+//	signalbox.n.NODE          one node: answers, shares told to it alone
+//	signalbox.r.NODE.ASK      NATS itself: nobody has subscribed to that peer
+//	signalbox.hello           JSON that nodes of any format understand
+//
+// A message crosses as the frame its subscribers get, made once. A node subscribes
+// to the channels, patterns and peers that it has sockets for, and hears no others;
+// without a socket it lets go two seconds later. A pattern's subject may take in more
+// than the pattern; the loops look.
+//
+// What loops say is appended to the outbox. One goroutine, the writer, passes it on,
+// and records for one subject that follow one another share a payload. Another, the
+// reader, takes what NATS brings, checks it and calls the Node. So what a node says
+// is heard in the order in which it was said; what two nodes say is in no order.
+//
+// # Rounds
+//
+// What needs an answer of every node (how many sockets a message has reached, whether
+// a new subscription is heard everywhere) is said, and then a mark: each node
+// answers the mark once it has dealt with all that came before, and the round ends
+// with the last answer, or after a second. All that is asked meanwhile shares the next
+// round. So a subscribe is acknowledged when every node's messages come.
 //
 // # Presence
 //
@@ -11,10 +46,36 @@
 // subscribers of the channel follows. The roster is the union of the shares; a
 // peer is in it as long as it is in any. A node that begins to hear a channel
 // tells all others its share and is told theirs before its first subscriber gets
-// an ack.
+// an ack. A step that is missing has the share told anew.
+//
+// A node beats once a second. One that is silent for three and a half is gone, and its
+// shares with it. When it is back, or the link has been down, all shares are
+// exchanged; until then a node's messages wait, so that none comes from a peer that
+// is in no roster.
+//
+// # What is lost
+//
+// While the link is known to be down a message is delivered on this node and answered
+// with ErrUnavailable; a cut that nobody has told of is known within three seconds,
+// and what was said in that time may not arrive. NATS' own queues may drop what a
+// node does not read fast enough; the node then exchanges all shares.
+//
+// # Trust
+//
+// Who may publish to these subjects can speak for every node: the accounts of NATS,
+// the secret and the certificates of routes keep others out. Even so nothing is taken
+// unchecked: formats, sizes, names, JSON, and that a frame is what it says. What is
+// refused is counted by reason.
 //
 // # Ownership
 //
 // A Bus may be used from any goroutine. Byte slices are borrowed until the call
-// returns.
+// returns. The outbox is guarded by a lock that is held for a copy at most; members
+// and their payload numbers belong to the reader, the connection's publishing side
+// to the writer.
+//
+// # Limits
+//
+// The outbox holds 64 MiB and refuses more. A payload is 256 KiB at most, but for one
+// large message. A cluster has 1 024 nodes at most.
 package cluster

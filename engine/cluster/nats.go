@@ -226,6 +226,9 @@ func (b *NATS) Close() {
 
 // helloHeard answers a hello, or turns away a node that speaks another format.
 func (b *NATS) helloHeard(m *nats.Msg) {
+	if m.Subject == b.welcome && len(m.Data) == 0 {
+		return // NATS itself: nobody has heard the hello
+	}
 	h, err := parseHello(m.Data)
 	if err != nil {
 		b.refuse(err)

@@ -42,15 +42,20 @@ type entry struct {
 type chunk struct {
 	buf     []byte
 	entries []entry
+	last    int // the entry that was appended to or begun last
 }
 
 // address takes what was appended to buf from at on as the subject of the record
 // that comes next. If the last message has the same, the record joins it.
 func (c *chunk) address(at int) {
-	if n := len(c.entries); n > 0 {
-		last := &c.entries[n-1]
+	n := len(c.entries) - 1
+	for n >= 0 && c.entries[n].op == opSubscribe { // which the writer does first
+		n--
+	}
+	if n >= 0 {
+		last := &c.entries[n]
 		if last.op == opPublish && bytes.Equal(c.buf[last.subject:last.start], c.buf[at:]) {
-			c.buf = c.buf[:at]
+			c.buf, c.last = c.buf[:at], n
 			return
 		}
 	}
@@ -61,11 +66,12 @@ func (c *chunk) address(at int) {
 func (c *chunk) begin(what op, at int) {
 	start := len(c.buf)
 	c.buf = append(c.buf, zeros[:]...)
+	c.last = len(c.entries)
 	c.entries = append(c.entries, entry{op: what, subject: at, start: start})
 }
 
 // seal ends the record that was appended to buf.
-func (c *chunk) seal() { c.entries[len(c.entries)-1].end = len(c.buf) }
+func (c *chunk) seal() { c.entries[c.last].end = len(c.buf) }
 
 // outbox holds what this node says until the writer passes it on, in order. A
 // record is appended in place, so that saying something is a copy under a lock.

@@ -1,16 +1,21 @@
 package cluster
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
 	maxUnread     = 32 << 20 // bytes received and not handed over yet, about
 	maxQueue      = 16 << 10 // messages received and not handed over yet
 	writePatience = 3 * time.Second
+	ackPatience   = 2500 * time.Millisecond
 )
 
 // socket is under the connection to NATS. While too much waits for the reader it
@@ -44,12 +49,22 @@ func (s *socket) drained() {
 
 // Dial connects over TCP.
 func (s *socket) Dial(network, address string) (net.Conn, error) {
-	d := net.Dialer{Timeout: dialTimeout}
+	d := net.Dialer{Timeout: dialTimeout, Control: limitUnacked}
 	conn, err := d.Dial(network, address)
 	if err != nil {
 		return nil, err
 	}
 	return s.wrap(conn), nil
+}
+
+// limitUnacked has the kernel end the connection when what was sent is not
+// acknowledged for so long: a writer that waits for room would hold up the pings by
+// which nats.go finds out.
+func limitUnacked(_, _ string, c syscall.RawConn) (err error) {
+	control := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(ackPatience.Milliseconds()))
+	})
+	return errors.Join(control, err)
 }
 
 func (s *socket) wrap(conn net.Conn) net.Conn {

@@ -9,6 +9,7 @@ func (b *NATS) write() {
 	for range b.out.wakeC {
 		b.out.take(&taken)
 		done := taken.closed && len(taken.chunks) == 0
+		b.subscribe(taken.chunks)
 		for i, c := range taken.chunks {
 			for j := range c.entries {
 				b.pass(c, &c.entries[j], taken.up)
@@ -29,13 +30,31 @@ func (b *NATS) write() {
 	}
 }
 
+// subscribe begins all subscriptions of a batch, before anything in it is said:
+// that what is said about them is not kept apart by them.
+func (b *NATS) subscribe(chunks []*chunk) {
+	for _, c := range chunks {
+		for j := range c.entries {
+			e := &c.entries[j]
+			if e.op != opSubscribe {
+				continue
+			}
+			var err error
+			if e.interest.sub, err = b.conn.ChanSubscribe(e.interest.subject, b.messageC); err != nil {
+				b.stats.lost.Add(1)
+				b.out.dropped()
+			}
+		}
+	}
+}
+
 // pass does one thing. What is said while the link is down is lost; what is to be
 // heard is remembered for when it is up.
 func (b *NATS) pass(c *chunk, e *entry, up bool) {
 	var err error
 	switch e.op {
-	case opSubscribe:
-		e.interest.sub, err = b.conn.ChanSubscribe(e.interest.subject, b.messageC)
+	case opSubscribe: // done
+		return
 	case opUnsubscribe:
 		if e.interest.sub != nil {
 			err = e.interest.sub.Unsubscribe()
