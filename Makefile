@@ -37,7 +37,7 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/signalbox
@@ -68,10 +68,10 @@ run: build ## build and start a server to try: no files, prints what to paste (A
 	./$(BIN) serve --dev $(ARGS)
 
 .PHONY: test
-test: gotest e2e ## run every test: Go, the official SDK in Node, WebRTC in Chromium
+test: gotest e2e e2e-cluster ## run every test: Go, the official SDK in Node, WebRTC in Chromium
 
 .PHONY: gotest
-gotest: nginx ## run the Go tests
+gotest: nginx iproute2 ## run the Go tests
 	$(GO) test -shuffle=on ./...
 	for module in $(MODULES); do (cd $$module && $(GO) test -shuffle=on ./...); done
 
@@ -82,9 +82,17 @@ e2e: build browser $(NODEMODULES) ## run the SDK and browser tests against the b
 	cd $(SDKTEST)
 	npm test
 
+.PHONY: e2e-cluster
+e2e-cluster: build browser $(NODEMODULES) ## run the SDK and browser tests against two nodes behind one address
+	@$(GO) build -o bin/nats-server github.com/nats-io/nats-server/v2
+	browser=$$(command -v "$${CHROMIUM_BIN:-chromium}")
+	export SIGNALBOX_BIN="$(CURDIR)/$(BIN)" NATS_SERVER_BIN="$(CURDIR)/bin/nats-server" CHROMIUM_BIN="$$browser"
+	cd $(SDKTEST)
+	npm test
+
 # -exec, not the environment of go test: that would hold the compiler to as few cores.
 .PHONY: race
-race: nginx ## run the Go tests under the race detector, on one core and on four
+race: nginx iproute2 ## run the Go tests under the race detector, on one core and on four
 	@for cores in 1 4; do
 		echo "GOMAXPROCS=$$cores"
 		$(GO) test -race -shuffle=on -count=1 -exec "env GOMAXPROCS=$$cores" ./...
@@ -155,7 +163,7 @@ bench-smoke: build ## run each benchmark once and each scenario small, and see t
 	bin/bench report --complete "$$results"/*.json --out "$$results/report.html"
 
 .PHONY: install
-install: browser nginx $(NODEMODULES) ## fetch what the tests need: modules, npm packages, a browser
+install: browser nginx iproute2 $(NODEMODULES) ## fetch what the tests need: modules, npm packages, a browser
 	$(GO) mod download
 	$(GO) mod download -modfile=.ci/tools.mod
 	for module in $(MODULES); do (cd $$module && $(GO) mod download); done
@@ -185,6 +193,10 @@ $(NODEMODULES): $(SDKTEST)/package.json $(SDKTEST)/package-lock.json
 .PHONY: nginx
 nginx:
 	@$(call install-command,nginx,nginx libnginx-mod-stream)
+
+.PHONY: iproute2
+iproute2:
+	@$(call install-command,ip,iproute2)
 
 .PHONY: browser
 browser:

@@ -29,6 +29,7 @@ type layer struct {
 // generator stands beside the server and sees only the wire, but for sim.
 var layers = []layer{
 	{"cmd/*", 4, false},
+	{"cmd/*/*", 4, false},
 	{"bench/sim", 4, false},
 	{"engine", 3, false},
 	{"engine/*", 2, true},

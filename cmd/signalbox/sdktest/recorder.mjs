@@ -19,6 +19,7 @@ export function within(promise, what, ms = DEADLINE) {
 export class Recorder {
   #entries = [];
   #waiters = [];
+  #watchers = [];
 
   constructor(source, names = []) {
     for (const name of names) source.on(name, (payload) => this.record(name, payload));
@@ -27,6 +28,7 @@ export class Recorder {
   record(name, payload) {
     const entry = { name, payload, taken: false };
     this.#entries.push(entry);
+    for (const resolve of this.#watchers.splice(0)) resolve();
     const i = this.#waiters.findIndex((w) => w.name === name && w.match(payload));
     if (i < 0) return;
     const [waiter] = this.#waiters.splice(i, 1);
@@ -51,6 +53,11 @@ export class Recorder {
       err.message += `; seen: ${this.names().join(' ') || 'nothing'}`;
       throw err;
     });
+  }
+
+  /** Resolves with the next event, whatever its name, which stays untaken. */
+  change(ms = DEADLINE) {
+    return within(new Promise((resolve) => this.#watchers.push(resolve)), 'any event', ms);
   }
 
   /** Takes every event so far: next sees only what comes from here on. */

@@ -1,77 +1,112 @@
-// One signalbox process: started on a free port with an apps file of its own, spoken to, stopped.
-import { spawn } from 'node:child_process';
+// A signalbox server, started on a free port with an apps file of its own, spoken to, stopped: one process, or where
+// the tests are to run on a cluster several nodes behind one address.
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
 import { binary } from './binary.mjs';
-import { DEADLINE, Recorder, within } from './recorder.mjs';
+import { Broker, brokerBinary, NODES } from './cluster.mjs';
+import { Front } from './front.mjs';
+import { Process } from './process.mjs';
+import { DEADLINE } from './recorder.mjs';
 import { schemes, serveFlags } from './tls.mjs';
 
 // What no log line may ever hold: a key's secret, or the head of a JWT (base64url of `{"`).
 const CONFIDENTIAL = /sk_secret_|eyJ/;
 
-const children = new Set();
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL');
-});
+// Milliseconds between questions.
+const POLL = 20;
 
 export class Server {
   #dir;
-  #child;
-  #exited;
-  #lines = [];
-  #log;
   #args;
+  #nodes = [];
+  #ended = []; // log lines of processes that have been replaced
+  #broker;
+  #front;
 
   /** Starts a server with these apps, or this text of an apps file; args are further flags of `signalbox serve`. */
-  static async start(apps, ...args) {
+  static start(apps, ...args) {
+    return brokerBinary ? Server.startCluster(NODES, apps, ...args) : Server.#start(apps, args, (s) => s.#alone('127.0.0.1:0'));
+  }
+
+  /** Starts a server of so many nodes. */
+  static startCluster(count, apps, ...args) {
+    return Server.#start(apps, args, (s) => s.#cluster(count));
+  }
+
+  static async #start(apps, args, run) {
     const server = new Server();
     server.#dir = await mkdtemp(join(tmpdir(), 'signalbox-sdktest-'));
     server.#args = args;
     await (typeof apps === 'string' ? server.writeAppsText(apps) : server.writeApps(apps));
-    await server.#spawn('127.0.0.1:0');
+    try {
+      await run(server);
+    } catch (err) {
+      await server.stop().catch(() => {}); // the first error says more
+      throw err;
+    }
     return server;
   }
 
-  /** Starts a new process on the port, the apps file and the data directory of the one that has ended. */
-  restart() {
-    return this.#spawn(this.address);
+  /** Starts new processes on the address, the apps file and the data directories of those that have ended. */
+  async restart() {
+    if (!this.#front) return this.#alone(this.address);
+    await Promise.all(this.#nodes.map((_, i) => this.#node(i)));
+    this.#front.ports = this.#nodes.map(({ port }) => port);
   }
 
-  async #spawn(listen) {
-    const child = spawn(
-      binary,
-      ['serve', '--listen', listen, '--admin-listen', '127.0.0.1:0', '--apps', this.appsFile,
-        '--data-dir', join(this.#dir, 'data'), '--log-format', 'json', ...serveFlags, ...this.#args],
-      { stdio: ['ignore', 'inherit', 'pipe'] },
+  async #alone(listen) {
+    const node = await this.#spawn(0, '--listen', listen);
+    this.address = node.address;
+    this.adminURL = node.adminURL;
+  }
+
+  async #cluster(count) {
+    this.#broker = await Broker.start();
+    this.#front = await Front.start();
+    this.address = this.#front.address;
+    this.#nodes = Array.from({ length: count });
+    await this.restart();
+    this.adminURL = this.#nodes[0].adminURL;
+  }
+
+  #node(i) {
+    return this.#spawn(i, '--listen', '127.0.0.1:0', '--nats', this.#broker.url, '--node', `node-${i}`);
+  }
+
+  /** Starts the process that is this one of the nodes, or the only one. */
+  async #spawn(i, ...args) {
+    const node = new Process(
+      binary, 'serve', '--admin-listen', '127.0.0.1:0', '--apps', this.appsFile,
+      '--data-dir', join(this.#dir, `data-${i}`), '--log-format', 'json', ...args, ...serveFlags, ...this.#args,
     );
-    children.add(child);
-    this.#child = child;
-    this.#log = new Recorder();
-    this.#exited = new Promise((resolve, reject) => {
-      child.once('error', reject);
-      child.once('close', (code, signal) => {
-        children.delete(child);
-        resolve(code ?? signal);
-      });
-    });
-    const failed = this.#exited.then((status) => {
-      throw new Error(`signalbox ended with ${status} before it listened:\n${this.#lines.join('\n')}`);
-    });
-    createInterface({ input: child.stderr }).on('line', (line) => this.#line(line));
-    const { addr, admin } = await Promise.race([this.logged((e) => e.msg === 'listening'), failed]);
-    failed.catch(() => {});
-    this.address = addr;
-    this.url = `${schemes.ws}://${addr}`;
-    this.adminURL = `http://${admin}`;
+    this.#ended.push(...(this.#nodes[i]?.lines ?? []));
+    this.#nodes[i] = node;
+    const { addr, admin } = await node.logged((e) => e.msg === 'listening');
+    node.address = addr;
+    node.port = Number(addr.slice(addr.lastIndexOf(':') + 1));
+    node.adminURL = `http://${admin}`;
+    return node;
   }
 
-  // Lines that are not JSON (a panic, say) are kept for the error text only.
-  #line(line) {
-    this.#lines.push(line);
-    if (!line.startsWith('{')) return;
-    this.#log.record('entry', JSON.parse(line));
+  /** Replaces a node: its connections drain to the others, then a new process takes its share of new ones. */
+  async roll(i) {
+    const node = this.#nodes[i];
+    this.#front.ports = this.#nodes.filter((other) => other !== node).map(({ port }) => port);
+    const status = await node.signal('SIGTERM');
+    if (status !== 0) throw new Error(`node ${i} ended with ${status}:\n${node.lines.join('\n')}`);
+    await this.#node(i);
+    this.#front.ports = this.#nodes.map(({ port }) => port);
+  }
+
+  get url() {
+    return `${schemes.ws}://${this.address}`;
+  }
+
+  /** Of each node its own, past what is in front of them. */
+  get urls() {
+    return this.#nodes.map(({ address }) => `${schemes.ws}://${address}`);
   }
 
   get appsFile() {
@@ -83,9 +118,9 @@ export class Server {
     return Number(new URL(this.url).port);
   }
 
-  /** Waits for a log entry that matches, beginning with the process. */
+  /** Waits for a log entry that matches, of any node. */
   logged(match) {
-    return this.#log.next('entry', match);
+    return Promise.any(this.#nodes.map((node) => node.logged(match)));
   }
 
   /** Replaces the apps file in one step. JSON is YAML. */
@@ -100,8 +135,8 @@ export class Server {
   }
 
   /** A REST call with the key's bearer credential; body is sent as JSON. */
-  async rest(key, method, path, body) {
-    const response = await fetch(`${schemes.http}://${this.address}${path}`, {
+  async rest(key, method, path, body, url = this.url) {
+    const response = await fetch(`${url.replace('ws', 'http')}${path}`, {
       method,
       headers: { authorization: `Bearer ${key.id}:${key.secret}`, 'content-type': 'application/json' },
       body: body === undefined ? undefined : JSON.stringify(body),
@@ -110,23 +145,38 @@ export class Server {
     return { status: response.status, body: await response.json() };
   }
 
-  /** Sends the signal and returns the exit code, or the signal's name if that ended it. */
-  async signal(name) {
-    this.#child.kill(name);
-    return within(this.#exited, `exit after ${name}`, 2 * DEADLINE);
+  /** The usage of the key's app, once it matches on every node: they tell each other a few times a second. */
+  async usage(key, match) {
+    const all = () => Promise.all(this.urls.map((url) => this.rest(key, 'GET', '/v1/usage', undefined, url)));
+    const end = Date.now() + DEADLINE;
+    for (;;) {
+      const answers = await all();
+      if (answers.every(({ body }) => match(body))) return answers[0].body;
+      if (Date.now() > end) throw new Error(`usage: ${JSON.stringify(answers)}`);
+      await setTimeout(POLL);
+    }
   }
 
-  /** Ends the process cleanly, removes its files, and fails if it did not drain or its log gave something away. */
+  /** Sends every process the signal and returns the exit code, or the signal's name if that ended it. */
+  async signal(name) {
+    const all = await Promise.all(this.#nodes.map((node) => node.signal(name)));
+    return all.find((status) => status !== 0) ?? 0;
+  }
+
+  /** Ends all cleanly, removes its files, and fails if a process did not drain or its log gave something away. */
   async stop() {
+    const lines = () => [...this.#ended, ...this.#nodes.flatMap((node) => node.lines)];
     try {
-      if (children.has(this.#child)) {
-        const status = await this.signal('SIGTERM');
-        if (status !== 0) throw new Error(`signalbox ended with ${status}:\n${this.#lines.join('\n')}`);
+      const running = this.#nodes.filter((node) => node.running);
+      for (const status of await Promise.all(running.map((node) => node.signal('SIGTERM')))) {
+        if (status !== 0) throw new Error(`signalbox ended with ${status}:\n${lines().join('\n')}`);
       }
-      const line = this.#lines.find((l) => CONFIDENTIAL.test(l));
+      const line = lines().find((l) => CONFIDENTIAL.test(l));
       if (line) throw new Error(`a log line holds a credential: ${line}`);
     } finally {
-      this.#child.kill('SIGKILL');
+      for (const node of this.#nodes) node.kill();
+      await this.#front?.close();
+      await this.#broker?.stop();
       await rm(this.#dir, { recursive: true, force: true });
     }
   }

@@ -212,6 +212,7 @@ test('a connect that fails says why', async (t) => {
 
 test('an app at its connection limit answers 4010', async (t) => {
   await connectAs(t, 'first', {}, small);
+  await server.usage(small, (u) => u.concurrentNow === 1);
   const { client } = signallingClient(t, server.url, withToken(mint(small, 'second')));
   await assert.rejects(client.connect(), { name: 'SignallingConnectError', closeCode: 4010 });
 });

@@ -1,0 +1,169 @@
+package clustertest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// lossCut is how long a silent cut can go unseen, so that what is acked is lost.
+const lossCut = 4 * time.Second
+
+// startApart starts two nodes, each in a namespace with a wire of its own to the
+// broker's.
+func startApart(t testing.TB) (left, right *node, toLeft *wire) {
+	t.Helper()
+	b := &broker{in: newNamespace(t), host: "0.0.0.0", port: "4222"}
+	var nodes []*node
+	var wires []*wire
+	for _, name := range []string{"left", "right"} {
+		in := newNamespace(t)
+		w := join(t, in, b.in)
+		nodes = append(nodes, newNode(t, in, name, "--nats", "nats://"+w.ends[1]+":"+b.port))
+		wires = append(wires, w)
+	}
+	b.run(t)
+	for _, n := range nodes {
+		n.launch()
+	}
+	for _, n := range nodes {
+		n.ready()
+	}
+	return nodes[0], nodes[1], wires[0]
+}
+
+// TestCut cuts one node off from the broker for longer than a node is missed, while
+// peers come, go and move on both sides.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	left, right, toLeft := startApart(t)
+	g := gather(t, "cut", left, right)
+	mover, leftLeaves, rightLeaves := g.add(left, "mover"), g.add(left, "left-leaves"), g.add(right, "right-leaves")
+	g.meet(patience, left, right)
+	g.more(50)
+	for round := range 2 {
+		from, to := left, right
+		if round == 1 {
+			from, to = right, left
+		}
+		start := time.Now()
+		toLeft.cut()
+		g.meet(time.Until(start.Add(leaveWithin)), left)
+		g.meet(time.Until(start.Add(leaveWithin)), right)
+		g.talkers[left][0].answered(leaveWithin, g.talkers[left][0].said(), "backend_error")
+		g.remove(from, mover)
+		mover = g.add(to, "mover")
+		g.remove(left, leftLeaves)
+		g.remove(right, rightLeaves)
+		leftLeaves, rightLeaves = g.add(left, strings.Repeat("l", round+1)), g.add(right, strings.Repeat("r", round+1))
+		g.meet(patience, left)
+		g.meet(patience, right)
+		g.more(50)
+		toLeft.heal()
+		g.meet(healWithin, left, right)
+	}
+	healed := time.Now()
+	g.more(100)
+	if _, remote := g.finish(span{time.Time{}, healed}); remote.refused == 0 {
+		t.Error("nothing was refused")
+	}
+}
+
+// TestCutLoss cuts one node off, once, and wants what was said while the cut was
+// neither seen nor begun to be all that is lost on the way from it.
+func TestCutLoss(t *testing.T) {
+	t.Parallel()
+	left, right, toLeft := startApart(t)
+	g := gather(t, "loss", left, right)
+	g.more(100)
+	start := time.Now()
+	toLeft.cut()
+	s := g.talkers[left][0]
+	s.answered(lossCut, s.said(), "backend_error")
+	g.meet(time.Until(start.Add(leaveWithin)), right)
+	toLeft.heal()
+	g.meet(healWithin, left, right)
+	healed := time.Now()
+	g.more(100)
+	g.finish(span{start.Add(-lossBefore), healed})
+}
+
+// TestShortCut cuts one node off for a fraction of the time after which a node is
+// missed: nobody leaves, and nothing is lost.
+func TestShortCut(t *testing.T) {
+	t.Parallel()
+	left, right, toLeft := startApart(t)
+	g := gather(t, "short", left, right)
+	g.more(50)
+	before := make(map[*client]int)
+	for _, c := range g.everyone {
+		before[c] = len(c.told("short"))
+	}
+	toLeft.cut()
+	g.talkers[left][0].more(int(800 * time.Millisecond / talkEvery))
+	toLeft.heal()
+	g.more(100)
+	_, remote := g.finish()
+	if remote.refused+remote.lost > 0 {
+		t.Errorf("refused and lost: got %v", remote)
+	}
+	g.meet(patience, left, right)
+	for _, c := range g.everyone {
+		if told := c.told("short")[before[c]:]; len(told) > 0 {
+			t.Errorf("%s on %s is told %s", c.peer, c.node.name, told)
+		}
+	}
+}
+
+// TestEmbeddedCut meshes three nodes with embedded brokers, and cuts one wire: two do
+// not see each other, the third sees both. Then it cuts the one off from all.
+func TestEmbeddedCut(t *testing.T) {
+	t.Parallel()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("one secret of all nodes of this cluster\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	spaces := []*namespace{newNamespace(t), newNamespace(t), newNamespace(t)}
+	ab, ac, bc := join(t, spaces[0], spaces[1]), join(t, spaces[0], spaces[2]), join(t, spaces[1], spaces[2])
+	var nodes []*node
+	for i, routes := range [][]string{{ab.ends[1], ac.ends[1]}, {ab.ends[0], bc.ends[1]}, {ac.ends[0], bc.ends[0]}} {
+		nodes = append(nodes, newNode(t, spaces[i], string(rune('a'+i)), "--nats", "embedded", "--nats-listen", "0.0.0.0:6222",
+			"--nats-routes", strings.Join(routes, ":6222,")+":6222", "--nats-secret-file", secret))
+		nodes[i].launch()
+	}
+	for _, n := range nodes {
+		n.ready()
+	}
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	g := gather(t, "embedded", nodes...)
+	g.more(50)
+
+	toldC := g.members[c][0].told("embedded")
+	start := time.Now()
+	ab.cut()
+	for _, n := range []*node{a, b} {
+		for _, m := range g.members[n] {
+			m.sees(time.Until(start.Add(leaveWithin)), "embedded", roster(g.on(n, c))...)
+		}
+	}
+	g.more(50)
+	ab.heal()
+	g.meet(healWithin, nodes...)
+	if got := g.members[c][0].told("embedded"); len(got) != len(toldC) {
+		t.Errorf("the one who saw both all the time is told %s", got[len(toldC):])
+	}
+
+	start = time.Now()
+	ab.cut()
+	ac.cut()
+	g.meet(time.Until(start.Add(leaveWithin)), a)
+	g.meet(time.Until(start.Add(leaveWithin)), b, c)
+	ab.heal()
+	ac.heal()
+	g.meet(healWithin, nodes...)
+	healed := time.Now()
+	g.more(100)
+	g.finish(span{time.Time{}, healed})
+}
