@@ -32,16 +32,9 @@ func diagnoseLink(r *cluster.Report, err error) *linkDiagnosis {
 		d.Checks = []check{{Name: "connection", Found: oneLine(err.Error()), State: stateFault}}
 	} else {
 		d.Nodes = append(d.Nodes, r.Nodes...)
-		d.Checks = []check{
-			connectionCheck(r), roundTripCheck(r), payloadCheck(r), permissionsCheck(r), nodesCheck(r),
-			{
-				Name: "max_subscriptions", Found: "not told by NATS", State: stateUnknown,
-				Note: "a node has one subscription for each channel with subscribers and each peer with sockets on it: the account must allow as many",
-			},
-			{
-				Name: "max_pending", Found: "not told by NATS", State: stateUnknown,
-				Note: "a node that reads slower than this many bytes (64 MB unless set) behind is dropped, and comes back",
-			},
+		d.Checks = []check{connectionCheck(r), roundTripCheck(r), payloadCheck(r), permissionsCheck(r), nodesCheck(r)}
+		if r.URL != "" {
+			d.Checks = append(d.Checks, untold...)
 		}
 	}
 	for _, c := range d.Checks {
@@ -50,6 +43,18 @@ func diagnoseLink(r *cluster.Report, err error) *linkDiagnosis {
 		}
 	}
 	return d
+}
+
+// untold are limits that NATS tells no client.
+var untold = []check{
+	{
+		Name: "max_subscriptions", Found: "not told by NATS", State: stateUnknown,
+		Note: "a node has one subscription for each channel with subscribers and each peer with sockets on it: the account must allow as many",
+	},
+	{
+		Name: "max_pending", Found: "not told by NATS", State: stateUnknown,
+		Note: "a node that reads slower than this many bytes (64 MB unless set) behind is dropped, and comes back",
+	},
 }
 
 func connectionCheck(r *cluster.Report) check {

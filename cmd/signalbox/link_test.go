@@ -123,6 +123,12 @@ func TestDoctorLink(t *testing.T) {
 			}
 		})
 	}
+	route := freeAddr(t)
+	start(t, dir, nil, "serve", "--listen", "127.0.0.1:0", "--data-dir", "data2", "--nats", "embedded", "--nats-listen", route, "--node", "west").addr()
+	meshed := invocation{dir: dir}.run(t, "doctor", "--nats", "embedded", "--nats-listen", route)
+	if meshed.status != 0 || !strings.Contains(meshed.stdout, "routes to 1") || !strings.Contains(meshed.stdout, "\n  west  ") {
+		t.Errorf("embedded: got status %d and %s", meshed.status, meshed.stdout)
+	}
 	invocation{dir: dir}.fails(t, []string{"doctor", "--nats", "http://127.0.0.1"}, "no URL of a NATS server")
 }
 

@@ -40,7 +40,7 @@ func (b *NATS) startServer(c *Config) error {
 		s.Shutdown()
 		return fmt.Errorf("cluster: embedded NATS cannot listen on %s", c.Embedded.Listen)
 	}
-	b.server, b.wantsRoutes, b.password = s, len(c.Embedded.Routes) > 0, options.Password
+	b.server, b.wantsRoutes, b.token = s, len(c.Embedded.Routes) > 0, options.Authorization
 	return nil
 }
 
@@ -53,8 +53,8 @@ func (c *Config) serverOptions(id NodeID) (*server.Options, error) {
 	o := &server.Options{
 		ServerName: c.Name + "-" + id.String(),
 		// Without a listener for clients the server would never begin with routes, so
-		// there is one, on a loopback port, for those who know a password: this node.
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: clusterName, Password: rand.Text(),
+		// there is one, on a loopback port, for those who know a token: this node.
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, Authorization: rand.Text(),
 		NoSigs: true, NoSystemAccount: true,
 		PingInterval: pingInterval, MaxPingsOut: 2,
 		Cluster: server.ClusterOpts{

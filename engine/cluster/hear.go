@@ -60,6 +60,8 @@ func (b *NATS) hear(m *nats.Msg) {
 	b.stats.messagesIn.Add(1)
 	b.stats.bytesIn.Add(uint64(len(m.Data)))
 	switch {
+	case m.Subject == b.welcome && len(m.Data) == 0:
+		// NATS itself: there is no other node.
 	case m.Subject == subjectHello || m.Subject == b.welcome:
 		b.helloHeard(m)
 	case strings.HasPrefix(m.Subject, b.replies):

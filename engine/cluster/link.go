@@ -91,14 +91,22 @@ func (b *NATS) options(c Config) []nats.Option {
 			b.out.dropped()
 		}),
 	}
+	return append(options, b.access(&c)...)
+}
+
+// serverAddr is where the server is that the node is linked to.
+func (b *NATS) serverAddr() string {
 	if b.server != nil {
-		options = append(options, nats.InProcessServer(inProcess{b.server, b.socket}), nats.UserInfo(clusterName, b.password))
+		return EmbeddedNATS
 	}
-	return append(options, c.access()...)
+	return b.conn.ConnectedAddr()
 }
 
 // access is how NATS lets this node in.
-func (c *Config) access() (options []nats.Option) {
+func (b *NATS) access(c *Config) (options []nats.Option) {
+	if b.server != nil { // what certificates there are are the routes'
+		return []nats.Option{nats.InProcessServer(inProcess{b.server, b.socket}), nats.Token(b.token)}
+	}
 	if c.CredentialsFile != "" {
 		options = append(options, nats.UserCredentials(c.CredentialsFile))
 	}
@@ -156,7 +164,7 @@ func (b *NATS) linkChanged() {
 	b.out.setUp(b.beat())
 	b.beats, b.beaten = 1, time.Now()
 	b.out.hello(subjectHello)
-	b.log.Info("link to NATS is up", "server", b.conn.ConnectedAddr())
+	b.log.Info("link to NATS is up", "server", b.serverAddr())
 	if size := b.conn.MaxPayload(); size < b.maxPayload {
 		b.log.Error("NATS takes too small messages only: some will be lost", "max_payload", size, "needed", b.maxPayload)
 	}

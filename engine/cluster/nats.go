@@ -60,7 +60,7 @@ type NATS struct {
 	replies     string // prefix of the subjects by which NATS says that nobody hears
 	helloText   []byte
 	server      *server.Server // nil unless embedded
-	password    string         // of the embedded server
+	token       string         // of the embedded server
 	wantsRoutes bool           // it has been told of other nodes
 	conn        *nats.Conn
 	socket      *socket

@@ -57,17 +57,16 @@ func Probe(ctx context.Context, c Config, listen time.Duration) (*Report, error)
 	if err != nil {
 		return nil, err
 	}
-	urls, options := c.URLs, append(c.access(), nats.Name("signalbox doctor"), nats.Timeout(dialTimeout),
-		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // look asks for the last error
+	urls := c.URLs
 	if urls == EmbeddedNATS {
-		c.Embedded = c.guest()
+		urls, c.Embedded = "", c.guest()
 		if err := b.startServer(&c); err != nil {
 			return nil, err
 		}
 		defer b.stopServer()
-		urls, options = "", append(options, nats.InProcessServer(inProcess{b.server, b.socket}))
 	}
-	nc, err := nats.Connect(urls, options...)
+	nc, err := nats.Connect(urls, append(b.access(&c), nats.Name("signalbox doctor"), nats.Timeout(dialTimeout),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...) // look asks for the last error
 	if err != nil {
 		return nil, fmt.Errorf("cluster: NATS: %w", err)
 	}

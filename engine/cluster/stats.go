@@ -81,7 +81,7 @@ func (b *NATS) Stats() Stats {
 	s.Linked, s.Outbox, s.Subscriptions = b.out.up, b.out.size, len(b.out.interests)
 	b.out.mu.Unlock()
 	if s.Linked {
-		s.Server = b.conn.ConnectedAddr()
+		s.Server = b.serverAddr()
 	}
 	return s
 }
