@@ -19,6 +19,7 @@ func (s *Server) joinCluster(keys *auth.Set) (cluster.Bus, error) {
 	c := *s.cfg.Cluster
 	c.MaxMessageSize, c.Ledger, c.Logger, c.Version = s.cfg.Limits.MaxMessageSize, s.ledger, s.log, s.cfg.Version
 	c.Connections = s.sockets
+	c.Embedded.Held = s.cfg.Predecessor != nil
 	bus, err := cluster.Join(context.Background(), c)
 	if err != nil {
 		return nil, err

@@ -118,6 +118,11 @@ const (
 // takeOver waits until the predecessor has ended and takes what it had to itself.
 func (s *Server) takeOver(ctx context.Context) {
 	taken := s.inherit(ctx)
+	if taken && s.bus != nil {
+		if err := s.bus.TakeRoutes(); err != nil {
+			s.log.Error("nodes that start from now on cannot make routes to this one", "error", err)
+		}
+	}
 	close(s.takenC)
 	if taken { // who reads it may have this process replaced at once
 		s.log.Info("the process before this one has ended")

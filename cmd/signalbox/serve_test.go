@@ -94,6 +94,7 @@ func TestServeErrors(t *testing.T) {
 		"open routes":               {serve("--nats", "embedded"), []string{"routes on :6222", "--nats-secret-file"}},
 		"weak secret of routes":     {serve("--nats", "embedded", "--nats-secret-file", "weak.secret"), []string{"weak.secret holds no secret"}},
 		"no secret of routes":       {serve("--nats", "embedded", "--nats-secret-file", "nope"), []string{"--nats-secret-file", "no such file"}},
+		"route port in use":         {serve("--nats", "embedded", "--nats-listen", busy), []string{busy, "in use"}},
 		"credentials for routes":    {serve("--nats", "embedded", "--nats-credentials", "c"), []string{"nodes share --nats-secret-file"}},
 		"no route":                  {serve("--nats", "embedded", "--nats-listen", "127.0.0.1:0", "--nats-routes", "nonsense"), []string{`"nonsense" is no route`}},
 		"dev with a cluster":        {[]string{"serve", "--dev", "--nats", "nats://127.0.0.1"}, []string{"leave out --nats"}},

@@ -277,3 +277,28 @@ func TestUpgradeNeedsFiles(t *testing.T) {
 		t.Errorf("exit status: got %d, want 0", got)
 	}
 }
+
+// TestUpgradeOfNode: the address for routes is the successor's once the process
+// before has ended, time and again.
+func TestUpgradeOfNode(t *testing.T) {
+	route := freeAddr(t)
+	d := found(t, "--listen", "127.0.0.1:0", "--data-dir", "data", "--nats", "embedded", "--nats-listen", route, "--node", "east")
+	other := start(t, d.dir, nil, "serve", "--listen", "127.0.0.1:0", "--data-dir", "other",
+		"--nats", "embedded", "--nats-listen", "127.0.0.1:0", "--nats-routes", route, "--node", "west")
+	other.await("node is there")
+	for range 2 {
+		d.succeed()
+		other.await("node is there") // the successor
+		other.await("node is gone")  // who was before
+		newcomer := start(t, d.dir, nil, "serve", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir(),
+			"--nats", "embedded", "--nats-listen", "127.0.0.1:0", "--nats-routes", route, "--node", "newcomer")
+		names := fmt.Sprint(newcomer.await("node is there")["node"], newcomer.await("node is there")["node"])
+		if names != "eastwest" && names != "westeast" {
+			t.Errorf("a newcomer finds %s, want east and west", names)
+		}
+		other.await("node is there") // the newcomer
+		newcomer.signal(syscall.SIGTERM)
+		newcomer.exit()
+		other.await("node is gone")
+	}
+}

@@ -41,6 +41,7 @@ type Config struct {
 type Embedded struct {
 	Listen string   // host:port to which other nodes make routes
 	Routes []string // host:port of other nodes, of which one that is there will do
+	Held   bool     // another process of this host has Listen until TakeRoutes
 	Secret string   // that all nodes share; may be empty where Listen is loopback
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,41 +21,103 @@ import (
 const (
 	clusterName   = "signalbox"
 	startPatience = 5 * time.Second
+	routePoll     = 20 * time.Millisecond
 )
 
 // startServer runs a server of NATS in this process: for this node alone, and
 // with routes to those of others.
 func (b *NATS) startServer(c *Config) error {
-	options, err := c.serverOptions(b.id)
+	b.token, b.wantsRoutes, b.embedded = rand.Text(), len(c.Embedded.Routes) > 0, *c
+	if c.Embedded.Held {
+		c.Embedded = c.guest()
+	}
+	s, err := b.runServer(c, c.Name+"-"+b.id.String())
 	if err != nil {
 		return err
 	}
-	options.MaxPayload = int32(max(b.maxPayload, 1<<20))
+	b.server.Store(s)
+	return nil
+}
+
+func (b *NATS) runServer(c *Config, name string) (*server.Server, error) {
+	// The server would say only in its log that it cannot listen, and then wait.
+	ln, err := net.Listen("tcp", c.Embedded.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: embedded NATS: %w", err)
+	}
+	_ = ln.Close()
+	options, err := c.serverOptions()
+	if err != nil {
+		return nil, err
+	}
+	options.ServerName, options.Authorization, options.MaxPayload = name, b.token, int32(max(b.maxPayload, 1<<20))
 	s, err := server.NewServer(options)
 	if err != nil {
-		return fmt.Errorf("cluster: embedded NATS: %w", err)
+		return nil, fmt.Errorf("cluster: embedded NATS: %w", err)
 	}
 	s.SetLogger(serverLog{b.log}, false, false)
 	s.Start()
 	if !s.ReadyForConnections(startPatience) {
 		s.Shutdown()
-		return fmt.Errorf("cluster: embedded NATS cannot listen on %s", c.Embedded.Listen)
+		return nil, fmt.Errorf("cluster: embedded NATS cannot listen on %s", c.Embedded.Listen)
 	}
-	b.server, b.wantsRoutes, b.token = s, len(c.Embedded.Routes) > 0, options.Authorization
+	return s, nil
+}
+
+// guest is how a server has routes to others' while another process of this host
+// has the address: to that process as well.
+func (c *Config) guest() Embedded {
+	e := c.Embedded
+	if host, port, err := net.SplitHostPort(e.Listen); err == nil && port != "0" {
+		if host == "" || net.ParseIP(host).IsUnspecified() {
+			host = "localhost"
+		}
+		e.Routes = append(slices.Clip(e.Routes), net.JoinHostPort(host, port))
+	}
+	host, _, _ := net.SplitHostPort(e.Listen)
+	e.Listen = net.JoinHostPort(host, "0")
+	return e
+}
+
+// TakeRoutes has other nodes make routes to Embedded.Listen, which another process
+// has held until now. A server that listens there takes the place of the one that
+// did not; the link breaks off for a moment.
+func (b *NATS) TakeRoutes() error {
+	old := b.server.Load()
+	if old == nil || !b.embedded.Embedded.Held {
+		return nil
+	}
+	c := b.embedded
+	c.Embedded.Routes = append(slices.Clip(c.Embedded.Routes), old.ClusterAddr().String())
+	s, err := b.runServer(&c, old.Name()+"-2")
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(routePoll)
+	defer tick.Stop()
+	for wait := startPatience; s.NumRemotes() < old.NumRemotes() && wait > 0; wait -= routePoll {
+		<-tick.C
+	}
+	b.server.Store(s)
+	if err := b.conn.ForceReconnect(); err != nil { // it is closed, and so is old
+		s.Shutdown()
+		return err
+	}
+	old.Shutdown()
+	old.WaitForShutdown()
 	return nil
 }
 
 // serverOptions are those of the server in this process. c has been checked.
-func (c *Config) serverOptions(id NodeID) (*server.Options, error) {
+func (c *Config) serverOptions() (*server.Options, error) {
 	host, port, err := net.SplitHostPort(c.Embedded.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: address for routes: %w", err)
 	}
 	o := &server.Options{
-		ServerName: c.Name + "-" + id.String(),
 		// Without a listener for clients the server would never begin with routes, so
 		// there is one, on a loopback port, for those who know a token: this node.
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, Authorization: rand.Text(),
+		Host: "127.0.0.1", Port: server.RANDOM_PORT,
 		NoSigs: true, NoSystemAccount: true,
 		PingInterval: pingInterval, MaxPingsOut: 2,
 		Cluster: server.ClusterOpts{
@@ -111,38 +174,37 @@ func (c *Config) routeTLS() (*tls.Config, error) {
 
 // stopServer ends the server in this process, if there is one.
 func (b *NATS) stopServer() {
-	if b.server != nil {
-		b.server.Shutdown()
-		b.server.WaitForShutdown()
+	if s := b.server.Load(); s != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
 	}
 }
 
 // routed reports whether the way to other nodes is there, as far as it was asked
 // for.
 func (b *NATS) routed() bool {
-	return b.server == nil || !b.wantsRoutes || b.server.NumRoutes() > 0
+	s := b.server.Load()
+	return s == nil || !b.wantsRoutes || s.NumRoutes() > 0
 }
 
 // RouteAddr is where the embedded server takes routes; nil if there is none.
 func (b *NATS) RouteAddr() *net.TCPAddr {
-	if b.server == nil {
+	s := b.server.Load()
+	if s == nil {
 		return nil
 	}
-	return b.server.ClusterAddr()
+	return s.ClusterAddr()
 }
 
 // inProcess connects this node to the server in its process.
-type inProcess struct {
-	server *server.Server
-	socket *socket
-}
+type inProcess struct{ bus *NATS }
 
 func (p inProcess) InProcessConn() (net.Conn, error) {
-	conn, err := p.server.InProcessConn()
+	conn, err := p.bus.server.Load().InProcessConn()
 	if err != nil {
 		return nil, err
 	}
-	return p.socket.wrap(conn), nil
+	return p.bus.socket.wrap(conn), nil
 }
 
 // serverLog is the embedded server's log. It has its own idea of what matters.

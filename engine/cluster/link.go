@@ -96,7 +96,7 @@ func (b *NATS) options(c Config) []nats.Option {
 
 // serverAddr is where the server is that the node is linked to.
 func (b *NATS) serverAddr() string {
-	if b.server != nil {
+	if b.server.Load() != nil {
 		return EmbeddedNATS
 	}
 	return b.conn.ConnectedAddr()
@@ -104,8 +104,8 @@ func (b *NATS) serverAddr() string {
 
 // access is how NATS lets this node in.
 func (b *NATS) access(c *Config) (options []nats.Option) {
-	if b.server != nil { // what certificates there are are the routes'
-		return []nats.Option{nats.InProcessServer(inProcess{b.server, b.socket}), nats.Token(b.token)}
+	if b.server.Load() != nil { // what certificates there are are the routes'
+		return []nats.Option{nats.InProcessServer(inProcess{b}), nats.Token(b.token)}
 	}
 	if c.CredentialsFile != "" {
 		options = append(options, nats.UserCredentials(c.CredentialsFile))

@@ -59,9 +59,9 @@ type NATS struct {
 	welcome     string // subject of answers to this node's hello
 	replies     string // prefix of the subjects by which NATS says that nobody hears
 	helloText   []byte
-	server      *server.Server // nil unless embedded
-	token       string         // of the embedded server
-	wantsRoutes bool           // it has been told of other nodes
+	embedded    Config // with which the server in this process runs
+	token       string // that it asks for
+	wantsRoutes bool   // it has been told of other nodes
 	conn        *nats.Conn
 	socket      *socket
 	messageC    chan *nats.Msg
@@ -70,7 +70,8 @@ type NATS struct {
 	rounds    rounds
 	stats     counters
 	estranged estrangements
-	linked    atomic.Bool // as the connection last said
+	linked    atomic.Bool                   // as the connection last said
+	server    atomic.Pointer[server.Server] // nil unless embedded
 
 	linkC    chan struct{}  // has room for one: the link has changed
 	startC   chan Node      // the node to hand over to

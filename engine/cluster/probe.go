@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"time"
 
@@ -59,7 +58,7 @@ func Probe(ctx context.Context, c Config, listen time.Duration) (*Report, error)
 	}
 	urls := c.URLs
 	if urls == EmbeddedNATS {
-		urls, c.Embedded = "", c.guest()
+		urls, c.Embedded.Held = "", true // by a node on this host, maybe
 		if err := b.startServer(&c); err != nil {
 			return nil, err
 		}
@@ -85,24 +84,10 @@ func Probe(ctx context.Context, c Config, listen time.Duration) (*Report, error)
 	if r.Nodes, err = b.greet(ctx, nc, listen); err != nil {
 		return nil, err
 	}
-	if b.server != nil {
-		r.Routes = b.server.NumRemotes()
+	if s := b.server.Load(); s != nil {
+		r.Routes = s.NumRemotes()
 	}
 	return r, nil
-}
-
-// guest is how a server has routes to the nodes' without being one of theirs: it
-// also tries the node on its own host.
-func (c *Config) guest() Embedded {
-	e := c.Embedded
-	if host, port, err := net.SplitHostPort(e.Listen); err == nil && port != "0" {
-		if addr := net.ParseIP(host); host == "" || addr.IsUnspecified() {
-			host = "localhost"
-		}
-		e.Routes = append(e.Routes[:len(e.Routes):len(e.Routes)], net.JoinHostPort(host, port))
-	}
-	e.Listen = "127.0.0.1:0"
-	return e
 }
 
 // look measures round trips, and tries subjects of each kind that no node is at.
