@@ -319,3 +319,19 @@ func FuzzScanValue(f *testing.F) {
 		}
 	})
 }
+
+// FuzzValid holds values that stand alone against json.Valid.
+func FuzzValid(f *testing.F) {
+	for _, v := range readVectors(f, "client.txt") {
+		f.Add([]byte(v.in))
+	}
+	for _, text := range []string{"", " ", "1", " \t[1,{}]\r\n", "1 2", "{", `"a`, "nul", "[1,]", "-0.5e+7"} {
+		f.Add([]byte(text))
+	}
+	var s Scanner
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if got, want := s.Valid(text), json.Valid(text); got != want {
+			t.Errorf("Valid(%q) = %v, json.Valid: %v", text, got, want)
+		}
+	})
+}
