@@ -60,7 +60,8 @@ type Step struct {
 // Every method may be called from any goroutine, event loops among them; none
 // blocks. Byte slices are borrowed until the call returns. What one goroutine
 // hands over goes out in that order. Callbacks are called once, on a goroutine of
-// the bus, or on the caller's before the method returns, and must not block.
+// the bus, or on the caller's before the method returns, and must not block; not
+// at all if the method returns an error.
 type Bus interface {
 	// Alone reports whether there can be no other node, ever: nothing said here
 	// has an effect, and every callback is called at once.

@@ -121,7 +121,7 @@ func (c *Config) serverOptions() (*server.Options, error) {
 		NoSigs: true, NoSystemAccount: true,
 		PingInterval: pingInterval, MaxPingsOut: 2,
 		Cluster: server.ClusterOpts{
-			Name: clusterName, Host: host, PingInterval: pingInterval, MaxPingsOut: 2,
+			Name: clusterName, Host: host, NoAdvertise: true, PingInterval: pingInterval, MaxPingsOut: 2,
 		},
 	}
 	if o.Cluster.Port, err = strconv.Atoi(port); err != nil {

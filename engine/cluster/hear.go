@@ -38,16 +38,16 @@ func (b *NATS) read(ctx context.Context) {
 func (b *NATS) tick(now time.Time) {
 	b.watch(now)
 	b.out.expire(now)
+	if now.Sub(b.aged) >= 10*b.times.patience { // what is said again is said long before
+		b.aged = now
+		for _, o := range b.members.origins {
+			o.repeats.age()
+		}
+	}
 	b.usage.tick(now, b.members.origins)
 	if now.Sub(b.beaten) >= b.times.beat {
 		b.beaten = now
 		b.sayBeat()
-		b.aging++
-		if b.aging%2 == 0 {
-			for _, o := range b.members.origins {
-				o.repeats.age()
-			}
-		}
 		if b.out.recovered() {
 			b.resync()
 		}

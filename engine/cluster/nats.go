@@ -95,7 +95,7 @@ type NATS struct {
 	beats     uint64 // in this epoch
 	beaten    time.Time
 	ticked    time.Time
-	aging     int
+	aged      time.Time // when what was heard was last forgotten
 
 	// Writer-owned.
 	seq uint64 // number of the last payload

@@ -29,13 +29,13 @@ func appendChannelSubject(dst []byte, app, channel string) []byte {
 	dst = append(dst, prefixChannel...)
 	dst = appendToken(dst, app)
 	for {
-		segment, rest, more := strings.Cut(channel, "/")
 		dst = append(dst, '.')
-		dst = appendToken(dst, segment)
-		if !more {
-			return dst
+		end := strings.IndexByte(channel, '/')
+		if end < 0 {
+			return appendToken(dst, channel)
 		}
-		channel = rest
+		dst = appendToken(dst, channel[:end])
+		channel = channel[end+1:]
 	}
 }
 
@@ -106,7 +106,7 @@ func appendToken(dst []byte, s string) []byte {
 	plain := 0 // s[plain:i] is still to be copied
 	for i := range len(s) {
 		c := s[i]
-		if c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' {
+		if isPlain[c] {
 			continue
 		}
 		dst = append(dst, s[plain:i]...)
@@ -115,6 +115,14 @@ func appendToken(dst []byte, s string) []byte {
 	}
 	return append(dst, s[plain:]...)
 }
+
+// isPlain are the bytes that stand in a token as they are.
+var isPlain = func() (plain [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") {
+		plain[c] = true
+	}
+	return plain
+}()
 
 // appendNodeSubject appends the subject of what only one node is told.
 func appendNodeSubject(dst []byte, n NodeID) []byte {

@@ -1,0 +1,327 @@
+package cluster
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+const (
+	app      = "app_demo"
+	patience = 10 * time.Second // until a test gives up on an event
+	maxData  = 65536
+
+	fencePeer = "nobody" // whose kick is no event
+)
+
+// quick are times that tests need not wait for.
+var quick = times{
+	tick: 10 * time.Millisecond, beat: 50 * time.Millisecond, linger: 30 * time.Millisecond,
+	quiet: 100 * time.Millisecond, join: 300 * time.Millisecond,
+}
+
+// natsServer runs a server of NATS; port -1 takes any.
+func natsServer(t *testing.T, port int) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, NoSystemAccount: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("NATS does not start")
+	}
+	t.Cleanup(func() { stopNATS(s) })
+	return s
+}
+
+func stopNATS(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+func portOf(s *server.Server) int { return s.Addr().(*net.TCPAddr).Port }
+
+// node is a bus with a Node that writes down what it is handed.
+type node struct {
+	*NATS
+	t *testing.T
+	r *recorder
+}
+
+func config(url, name string) Config {
+	return Config{URLs: url, Name: name, MaxMessageSize: maxData, Version: "test", Logger: slog.New(slog.DiscardHandler), times: quick}
+}
+
+// join has a node join the cluster of the server.
+func join(t *testing.T, s *server.Server, name string) *node {
+	t.Helper()
+	return start(t, config(s.ClientURL(), name))
+}
+
+func start(t *testing.T, c Config) *node {
+	t.Helper()
+	b, err := Join(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{NATS: b, t: t, r: &recorder{bus: b, eventC: make(chan string, 1<<16), shares: make(map[string]Share)}}
+	t.Cleanup(n.Close)
+	b.Start(n.r)
+	return n
+}
+
+// joinAll has several nodes join, and returns when all know all.
+func joinAll(t *testing.T, s *server.Server, names ...string) []*node {
+	t.Helper()
+	nodes := make([]*node, len(names))
+	for i, name := range names {
+		nodes[i] = join(t, s, name)
+	}
+	for _, n := range nodes {
+		n.knows(len(names) - 1)
+	}
+	return nodes
+}
+
+// knows waits until the node knows so many others.
+func (n *node) knows(others int) {
+	n.t.Helper()
+	n.until("it knows the others", func(s Stats) bool { return len(s.Nodes) == others })
+}
+
+// until waits for what no event tells.
+func (n *node) until(what string, ok func(Stats) bool) {
+	n.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	enough := time.After(patience)
+	for !ok(n.Stats()) {
+		select {
+		case <-tick.C:
+		case <-enough:
+			n.t.Fatalf("%s: not within %v: %s: %+v", n.name, patience, what, n.Stats())
+		}
+	}
+}
+
+// next returns the next event.
+func (n *node) next() string {
+	n.t.Helper()
+	select {
+	case e := <-n.r.eventC:
+		return e
+	case <-time.After(patience):
+		n.t.Fatalf("%s: no event", n.name)
+		return ""
+	}
+}
+
+// wants takes the next event, which must be this one.
+func (n *node) wants(want string) {
+	n.t.Helper()
+	if got := n.next(); got != want {
+		n.t.Fatalf("%s: got event %q, want %q", n.name, got, want)
+	}
+}
+
+// after passes over events until this one.
+func (n *node) after(want string) {
+	n.t.Helper()
+	for n.next() != want {
+	}
+}
+
+// clear passes over the events there are.
+func (n *node) clear() {
+	for {
+		select {
+		case <-n.r.eventC:
+		default:
+			return
+		}
+	}
+}
+
+// fence returns when all that the node has said so far has been handed over by
+// all others.
+func (n *node) fence() {
+	n.t.Helper()
+	doneC := make(chan struct{})
+	if err := n.Kick(app, fencePeer, func(int) { close(doneC) }); err != nil {
+		n.t.Fatal(err)
+	}
+	n.wait(doneC, "all to answer")
+}
+
+func (n *node) wait(c <-chan struct{}, what string) {
+	n.t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		n.t.Fatalf("%s: waited for %s", n.name, what)
+	}
+}
+
+// entersChannel enters a channel and waits until it has.
+func (n *node) entersChannel(channel string, members ...Member) {
+	n.t.Helper()
+	doneC := make(chan struct{})
+	s := Share{App: app, Channel: channel, Version: 1, Members: members}
+	n.r.mu.Lock()
+	n.r.shares[channel] = s
+	n.r.mu.Unlock()
+	n.EnterChannel(s, func() { close(doneC) })
+	n.wait(doneC, "having entered")
+}
+
+func (n *node) entersPattern(pattern string) {
+	n.t.Helper()
+	doneC := make(chan struct{})
+	n.EnterPattern(app, pattern, func() { close(doneC) })
+	n.wait(doneC, "having entered")
+}
+
+// publishes publishes text as a JSON string.
+func (n *node) publishes(channel, from, text string) error {
+	return n.Publish(message(channel, from, text), nil)
+}
+
+func message(channel, from, text string) Publication {
+	return Publication{App: app, Channel: channel, From: from, Data: []byte(`"` + text + `"`)}
+}
+
+func directTo(to, from, text string) Direct {
+	return Direct{App: app, To: to, From: from, Data: []byte(`"` + text + `"`)}
+}
+
+// sums returns a callback and what waits for its number.
+func (n *node) sums() (counted func(int), sum func() int) {
+	c := make(chan int, 2)
+	return func(sockets int) { c <- sockets }, func() int {
+		n.t.Helper()
+		select {
+		case sockets := <-c:
+			return sockets
+		case <-time.After(patience):
+			n.t.Fatalf("%s: nothing was counted", n.name)
+			return 0
+		}
+	}
+}
+
+// recorder is a Node that writes down what it is handed, and answers as it is told
+// to.
+type recorder struct {
+	bus    Bus
+	eventC chan string
+
+	mu sync.Mutex
+	// Guarded by mu.
+	sockets  int           // that each message, direct and kick counts
+	holdC    chan struct{} // if not nil, they are counted once it is closed
+	members  []Member
+	occupied []Occupied
+	shares   map[string]Share // by channel
+}
+
+// counting has the recorder count so many sockets from now on.
+func (r *recorder) counting(sockets int, holdC chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sockets, r.holdC = sockets, holdC
+}
+
+func (r *recorder) event(format string, args ...any) { r.eventC <- fmt.Sprintf(format, args...) }
+
+func (r *recorder) count(counted func(int)) {
+	if counted == nil {
+		return
+	}
+	r.mu.Lock()
+	sockets, holdC := r.sockets, r.holdC
+	r.mu.Unlock()
+	if holdC == nil {
+		counted(sockets)
+		return
+	}
+	go func() {
+		<-holdC
+		counted(sockets)
+	}()
+}
+
+func (r *recorder) Publish(p Publication, counted func(int)) {
+	r.event("message %s %s %s%s", p.Channel, p.From, p.Data, p.FromMetadata)
+	r.count(counted)
+}
+
+func (r *recorder) Send(d Direct, counted func(int)) {
+	r.event("direct %s %s %s%s", d.To, d.From, d.Data, d.FromMetadata)
+	r.count(counted)
+}
+
+func (r *recorder) Kick(_, peer string, closed func(int)) {
+	if peer != fencePeer {
+		r.event("kick %s", peer)
+	}
+	r.count(closed)
+}
+
+func (r *recorder) Peers(_, channel string, found func([]Member)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found(r.members)
+}
+
+func (r *recorder) Channels(_, prefix, after string, limit int, found func([]Occupied)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found(r.occupied)
+}
+
+func (r *recorder) Share(from NodeID, s Share, asked bool) {
+	r.event("share %s %d %s", s.Channel, s.Version, names(s.Members))
+	r.mu.Lock()
+	own, ok := r.shares[s.Channel]
+	r.mu.Unlock()
+	if asked && ok {
+		r.bus.Answer(from, own)
+	}
+}
+
+func names(members []Member) string {
+	var b strings.Builder
+	for _, m := range members {
+		b.WriteString("+" + m.Peer + m.Meta)
+	}
+	return b.String()
+}
+
+func (r *recorder) Step(_ NodeID, s Step) {
+	sign := "+"
+	if s.Leaves {
+		sign = "-"
+	}
+	r.event("step %s %d %s%s%s", s.Channel, s.Version, sign, s.Member.Peer, s.Member.Meta)
+}
+
+func (r *recorder) Exit(_ NodeID, _, channel string) { r.event("exit %s", channel) }
+func (r *recorder) Settle()                          { r.event("settle") }
+func (r *recorder) Gone(NodeID)                      { r.event("gone") }
+
+func (r *recorder) Found(_ NodeID, told func()) {
+	r.event("found")
+	told()
+}
+
+func (r *recorder) Resync(told func()) {
+	r.event("resync")
+	told()
+}

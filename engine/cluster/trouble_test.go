@@ -1,0 +1,458 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// kill ends a node without a goodbye.
+func (n *node) kill() { n.conn.Close() }
+
+func TestGoneAndFound(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	c := config(s.ClientURL(), "a")
+	c.times.gone = 700 * time.Millisecond
+	a := start(t, c)
+	c.Name = "b"
+	b := start(t, c)
+	a.knows(1)
+	b.knows(1)
+	a.clear()
+	b.Close()
+	a.wants("gone")
+	a.knows(0)
+
+	c.Name = "c"
+	d := start(t, c)
+	a.knows(1)
+	a.clear()
+	d.kill()
+	a.wants("gone")
+
+	// One that was there before this node knew of it has more to tell.
+	quiet, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer quiet.Close()
+	say := func(seq uint64, records ...byte) {
+		t.Helper()
+		if err := quiet.Publish(subjectAll, payload(42, seq, records...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(1, appendBeat(nil, beat{name: "old", epoch: 1, number: 17})...)
+	a.wants("found")
+	say(2, appendBeat(nil, beat{name: "old", epoch: 1, number: 18})...)
+	a.wants("found") // once more: it may not have been heard everywhere
+	say(3, appendBeat(nil, beat{name: "old", epoch: 1, number: 20})...)
+	a.wants("found") // a beat was lost, and who knows what with it
+	say(4, appendBeat(nil, beat{name: "old", epoch: 2, number: 1})...)
+	say(5, appendBeat(nil, beat{name: "old", epoch: 2, number: 2})...)
+	say(6, kindBye)
+	a.wants("gone")
+}
+
+// payload makes what a node says.
+func payload(from NodeID, seq uint64, records ...byte) []byte {
+	p := make([]byte, maxHeader)
+	return append(p[putHeader(p, from, seq):], records...)
+}
+
+func TestRoundOutlivesADyingNode(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	c := config(s.ClientURL(), "a")
+	c.times.gone, c.times.round = 500*time.Millisecond, time.Minute
+	a, b, d := start(t, c), start(t, c), start(t, c)
+	a.knows(2)
+	b.r.counting(2, nil)
+	holdC := make(chan struct{}) // it does not answer
+	defer close(holdC)
+	d.r.counting(5, holdC)
+	counted, sum := a.sums()
+	if err := a.Kick(app, "bob", counted); err != nil {
+		t.Fatal(err)
+	}
+	d.after("kick bob")
+	d.kill()
+	if got := sum(); got != 2 {
+		t.Errorf("counted %d, want what the living node counts, 2", got)
+	}
+}
+
+func TestRoundEndsWithoutAllAnswers(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	c := config(s.ClientURL(), "a")
+	c.times.round = 100 * time.Millisecond
+	a, b, d := start(t, c), start(t, c), start(t, c)
+	a.knows(2)
+	b.r.counting(2, nil)
+	holdC := make(chan struct{})
+	defer close(holdC)
+	d.r.counting(5, holdC)
+	counted, sum := a.sums()
+	if err := a.Kick(app, "bob", counted); err != nil {
+		t.Fatal(err)
+	}
+	if got := sum(); got != 2 {
+		t.Errorf("counted %d, want 2", got)
+	}
+	a.until("it counts the timeout", func(s Stats) bool { return s.RoundTimeouts == 1 })
+}
+
+func TestCutLinkHeals(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	port := portOf(s)
+	nodes := joinAll(t, s, "a", "b")
+	a, b := nodes[0], nodes[1]
+	a.entersChannel("room")
+	b.entersChannel("room")
+	stopNATS(s)
+	for _, n := range nodes {
+		n.until("its link is down", func(s Stats) bool { return !s.Linked })
+		n.clear()
+	}
+	if err := a.publishes("room", "alice", "lost"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	if err := a.Kick(app, "bob", func(int) { t.Error("called in spite of an error") }); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	a.entersChannel("late") // enters at once, and waits for nobody
+	a.Tell(Step{App: app, Channel: "room", Version: 2, Member: Member{Peer: "alice"}})
+
+	natsServer(t, port)
+	a.after("resync")
+	b.after("resync")
+	a.knows(1)
+	b.knows(1)
+	a.fence()
+	b.fence()
+	a.clear()
+	if err := b.publishes("late", "bob", "hi"); err != nil {
+		t.Fatal(err)
+	}
+	a.after(`message late bob "hi"`)
+	if err := b.publishes("room", "bob", "hi"); err != nil {
+		t.Fatal(err)
+	}
+	a.after(`message room bob "hi"`)
+}
+
+func TestJoinsWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	port, url := portOf(s), s.ClientURL()
+	stopNATS(s)
+	a := start(t, config(url, "a"))
+	a.entersChannel("room")
+	if err := a.publishes("room", "alice", "lost"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	s = natsServer(t, port)
+	b := join(t, s, "b")
+	a.after("resync")
+	a.knows(1)
+	b.knows(1)
+	if err := b.publishes("room", "bob", "hi"); err != nil {
+		t.Fatal(err)
+	}
+	a.after(`message room bob "hi"`)
+}
+
+func TestOutboxIsBounded(t *testing.T) {
+	t.Parallel()
+	nodes := joinAll(t, natsServer(t, -1), "a", "b")
+	a := nodes[0]
+	// The writer cannot take anything while the outbox is locked.
+	o := &a.out
+	o.mu.Lock()
+	record := make([]byte, maxOutbox/64)
+	said := 0
+	for ; said < 100 && o.open(len(record)); said++ {
+		o.room(len(record))
+		o.size += len(record)
+	}
+	if said < 60 || said > 64 {
+		t.Errorf("%d of 64 were taken", said)
+	}
+	ok, err := o.listened(1 << 20)
+	o.mu.Unlock()
+	if ok || !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, %v, want ErrUnavailable", ok, err)
+	}
+	o.mu.Lock()
+	o.size -= said * len(record)
+	o.mu.Unlock()
+	a.after("resync") // what was refused is told anew
+}
+
+func TestFormatsRefuseEachOther(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	old, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	stranger := []byte(`{"node":"old","id":"beef","format":99,"version":"v9","more":[1]}`)
+	if _, err := old.Subscribe(subjectHello, func(m *nats.Msg) { _ = m.Respond(stranger) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Join(t.Context(), config(s.ClientURL(), "a"))
+	if want := "cluster: node old runs version v9, which speaks format 99; this one speaks format 1"; err == nil || err.Error() != want {
+		t.Errorf("got error %v, want %s", err, want)
+	}
+}
+
+func TestRunningNodeIgnoresOtherFormats(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	var log lines
+	c := config(s.ClientURL(), "a")
+	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	a := start(t, c)
+	old, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	answers, err := old.SubscribeSync("signalbox.hello.beef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger := []byte(`{"node":"old","id":"beef","format":99,"version":"v9"}`)
+	for range 3 {
+		if err := old.PublishRequest(subjectHello, "signalbox.hello.beef", stranger); err != nil {
+			t.Fatal(err)
+		}
+		m, err := answers.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, err := parseHello(m.Data); err != nil || h.Node != "a" || h.Format != format {
+			t.Errorf("answered %s", m.Data)
+		}
+	}
+	other := payload(42, 1, kindBye)
+	other[0] = 99
+	if err := old.Publish(subjectAll, other); err != nil {
+		t.Fatal(err)
+	}
+	a.until("it refuses the format", func(s Stats) bool { return s.Refused["format"] == 1 })
+	if got := strings.Count(log.String(), "another format is ignored"); got != 1 {
+		t.Errorf("said %d times in the log, want once", got)
+	}
+	a.knows(0)
+}
+
+func TestRefusedByNATS(t *testing.T) {
+	t.Parallel()
+	guarded, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, Username: "u", Password: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guarded.Start()
+	if !guarded.ReadyForConnections(patience) {
+		t.Fatal("NATS does not start")
+	}
+	t.Cleanup(func() { stopNATS(guarded) })
+	small, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, MaxPayload: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	small.Start()
+	if !small.ReadyForConnections(patience) {
+		t.Fatal("NATS does not start")
+	}
+	t.Cleanup(func() { stopNATS(small) })
+
+	missing := config(guarded.ClientURL(), "a")
+	missing.CredentialsFile = filepath.Join(t.TempDir(), "none.creds")
+	wrong := config(strings.Replace(guarded.ClientURL(), "nats://", "nats://u:hunter2@", 1), "a")
+	for _, tt := range []struct {
+		name string
+		c    Config
+		want string
+	}{
+		{"no password", config(guarded.ClientURL(), "a"), "cluster: NATS refuses: nats: Authorization Violation"},
+		{"wrong password", wrong, "cluster: NATS refuses: nats: Authorization Violation"},
+		{"no such credentials", missing, "no such file"},
+		{"small payloads", config(small.ClientURL(), "a"), "max_payload"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Join(t.Context(), tt.c)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("got error %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestJoinEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Join(ctx, config(natsServer(t, -1).ClientURL(), "a")); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHostilePayloads(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	nodes := joinAll(t, s, "a", "b")
+	a := nodes[0]
+	a.entersChannel("room")
+	a.clear()
+	evil, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer evil.Close()
+	frame := func(text string) []byte { return append([]byte{0x81, byte(len(text))}, text...) }
+	publication := func(change func(*Publication)) []byte {
+		p := message("room", "alice", "")
+		p.Data = nil
+		p.Frame = frame(`{"type":"message","channel":"room","from":"alice","data":1}`)
+		change(&p)
+		return appendPublication(nil, 0, p)
+	}
+	for _, tt := range []struct {
+		name   string
+		text   []byte
+		reason string
+	}{
+		{"empty", nil, "malformed"},
+		{"half a header", []byte{format, 1, 2}, "malformed"},
+		{"no number", []byte{format, 1, 2, 3, 4, 5, 6, 7, 8}, "malformed"},
+		{"its own id", payload(a.id, 1<<40, kindBye), "origin"},
+		{"id 0", payload(0, 1, kindBye), "origin"},
+		{"unknown kind", payload(7, 1, 200), "malformed"},
+		{"cut", payload(7, 2, publication(func(*Publication) {})[:20]...), "malformed"},
+		{"huge length", payload(7, 3, kindExit, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f), "malformed"},
+		{"endless number", payload(7, 4, kindMark, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), "malformed"},
+		{"huge share", payload(7, 5, kindShare, 0, 1, 'a', 1, 'r', 1, 0xff, 0xff, 0xff, 0x7f), "malformed"},
+		{"no app", payload(7, 6, publication(func(p *Publication) { p.App = "" })...), "name"},
+		{"app with a space", payload(7, 7, publication(func(p *Publication) { p.App = "a b" })...), "name"},
+		{"glob", payload(7, 8, publication(func(p *Publication) { p.Channel = "r*" })...), "name"},
+		{"no sender", payload(7, 9, publication(func(p *Publication) { p.From = "" })...), "name"},
+		{"metadata no object", payload(7, 10, publication(func(p *Publication) { p.FromMetadata = []byte(`[]`) })...), "json"},
+		{"metadata not whole", payload(7, 11, publication(func(p *Publication) { p.FromMetadata = []byte(`{"a":`) })...), "json"},
+		{"metadata too large", payload(7, 12, publication(func(p *Publication) { p.FromMetadata = make([]byte, 5000) })...), "size"},
+		{"no frame", payload(7, 13, publication(func(p *Publication) { p.Frame = nil })...), "frame"},
+		{"two frames", payload(7, 14, publication(func(p *Publication) { p.Frame = append(p.Frame, p.Frame...) })...), "frame"},
+		{"binary frame", payload(7, 15, publication(func(p *Publication) { p.Frame[0] = 0x82 })...), "frame"},
+		{"masked frame", payload(7, 16, publication(func(p *Publication) { p.Frame[1] |= 0x80 })...), "frame"},
+		{"frame of another channel", payload(7, 17, publication(func(p *Publication) { p.Channel = "other" })...), "frame"},
+		{"frame of another sender", payload(7, 18, publication(func(p *Publication) { p.From = "mallory" })...), "frame"},
+		{"data no JSON", payload(7, 19, publication(func(p *Publication) {
+			p.Frame = frame(`{"type":"message","channel":"room","from":"alice","data":1,"x":2}`)
+		})...), "json"},
+		{"data not UTF-8", payload(7, 20, publication(func(p *Publication) {
+			p.Frame = frame(`{"type":"message","channel":"room","from":"alice","data":"` + "\xff" + `"}`)
+		})...), "json"},
+		{"no data", payload(7, 21, publication(func(p *Publication) {
+			p.Frame = frame(`{"type":"message","channel":"room","from":"alice","data":}`)
+		})...), "json"},
+		{"data too large", payload(7, 22, appendDirect(nil, 0, 0, Direct{App: app, To: "bob", From: "alice", Data: make([]byte, maxData+1)})...), "size"},
+		{"direct to nobody", payload(7, 23, appendDirect(nil, 0, 0, Direct{App: app, From: "alice", Data: []byte("1")})...), "name"},
+		{"step of a glob", payload(7, 24, appendStep(nil, Step{App: app, Channel: "*", Member: Member{Peer: "bob"}})...), "name"},
+		{"step of nobody", payload(7, 25, appendStep(nil, Step{App: app, Channel: "room"})...), "name"},
+		{"leave with metadata", payload(7, 26, appendStep(nil, Step{App: app, Channel: "room", Leaves: true, Member: Member{"bob", "{}"}})...), "json"},
+		{"share of nobody", payload(7, 27, append(mustShare(Share{App: app, Channel: "room", Members: []Member{{}}}), 0)...), "malformed"},
+		{"kick of nobody", payload(7, 28, appendKick(nil, 1, app, "")...), "name"},
+		{"question of no app", payload(7, 29, appendPeers(nil, 1, "", "room")...), "name"},
+		{"page of a long prefix", payload(7, 30, appendChannels(nil, 1, page{app: app, prefix: strings.Repeat("x", 300)})...), "name"},
+		{"node with a bad name", payload(7, 31, appendBeat(nil, beat{name: "a\nb", epoch: 1, number: 1})...), "name"},
+		{"beat 0", payload(7, 32, appendBeat(nil, beat{name: "x"})...), "name"},
+		{"channel that is a glob", payload(7, 33, appendOccupied(nil, 1, []Occupied{{"*", 1}})...), "name"},
+	} {
+		before := a.Stats().Refused[tt.reason]
+		if err := evil.Publish(subjectAll, tt.text); err != nil {
+			t.Fatal(err)
+		}
+		a.until(tt.name+" is refused", func(s Stats) bool { return s.Refused[tt.reason] == before+1 })
+	}
+	for range len(a.r.eventC) {
+		if got := a.next(); got != "found" && got != "settle" && got != "gone" {
+			t.Errorf("handed over: %s", got)
+		}
+	}
+	// What is refused takes nothing that is not with it.
+	good := publication(func(*Publication) {})
+	bad := publication(func(p *Publication) { p.From = "" })
+	records := append(appendBeat(nil, beat{name: "new", epoch: 1, number: 1}), bad...)
+	if err := evil.Publish(subjectAll, payload(8, 1, append(records, good...)...)); err != nil {
+		t.Fatal(err)
+	}
+	a.after("message room alice 1")
+	if err := evil.Publish(subjectHello, []byte(strings.Repeat("x", 5000))); err != nil {
+		t.Fatal(err)
+	}
+	nodes[1].fence() // and life goes on
+}
+
+func mustShare(s Share) []byte {
+	records, _ := appendShare(nil, s, false)
+	return records
+}
+
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	c := config(EmbeddedNATS, "a")
+	c.Embedded = Embedded{Listen: "127.0.0.1:0", Secret: "open sesame, please"}
+	a := start(t, c)
+	c.Name, c.Embedded.Routes = "b", []string{a.RouteAddr().String()}
+	b := start(t, c)
+	c.Name, c.Embedded.Secret = "stranger", "the wrong secret"
+	stranger := start(t, c)
+	a.knows(1)
+	b.knows(1)
+	stranger.knows(0)
+	b.entersChannel("room")
+	b.clear()
+	for i := range 10 {
+		if err := a.publishes("room", "alice", fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+		b.wants(fmt.Sprintf(`message room alice "%d"`, i))
+	}
+	a.Close()
+	b.knows(0)
+}
+
+// lines is a log.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
