@@ -89,7 +89,7 @@ func payloadCheck(r *cluster.Report) check {
 	c := check{Name: "max_payload", State: stateOK, Found: amount(r.MaxPayload) + " bytes"}
 	if need := cluster.MinPayload(engine.DefaultConfig().Limits.MaxMessageSize); r.MaxPayload < need {
 		c.State = stateFault
-		c.Note = fmt.Sprintf("must be at least %s, and 16 KiB more than --max-message-size: larger messages would not cross", amount(need))
+		c.Note = fmt.Sprintf("must be at least %s, and 8 KiB more than --max-message-size: larger messages would not cross", amount(need))
 	}
 	return c
 }

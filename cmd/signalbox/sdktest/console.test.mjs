@@ -1,11 +1,13 @@
 // The operator's console in Chromium, over real traffic: every view and everything that can be done there.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { app, mint, secretKey } from './apps.mjs';
 import { launch } from './browser.mjs';
 import { PlainClient, signallingClient } from './clients.mjs';
-import { assertInert, BENT, CHANNELS, crowd, focused, lengthBeyondMain, MARKUP, openConsole, PEERS, view } from './console.mjs';
+import { assertInert, BENT, CHANNELS, crowd, focused, lengthBeyondMain, MARKUP, openConsole, overflowing, PEERS, view } from './console.mjs';
 import { Server } from './server.mjs';
 
 const key = secretKey();
@@ -23,6 +25,15 @@ const apps = [
 ].join('\n');
 let browser;
 let server;
+
+async function freePort() {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address();
+  listener.close();
+  await once(listener, 'close');
+  return port;
+}
 
 before(async () => {
   [browser, server] = await Promise.all([launch(), Server.start(apps)]);
@@ -51,6 +62,25 @@ test('the overview shows what goes on, second by second', async (t) => {
   assert.match(await page.locator('.chart').first().getByRole('status').textContent(), /^\d\d:\d\d:\d\d: open \d+$/);
   await page.getByRole('radio', { name: '1 min' }).check();
   await page.locator('.plot').first().getByText('−45 s').waitFor();
+});
+
+test('the overview names the nodes of a cluster', async (t) => {
+  const port = await freePort();
+  const embedded = (...args) => Server.start(apps, '--nats', 'embedded', ...args);
+  const east = await embedded('--node', 'east', '--nats-listen', `127.0.0.1:${port}`);
+  t.after(() => east.stop());
+  const west = await embedded('--node', 'west', '--nats-listen', '127.0.0.1:0', '--nats-routes', `127.0.0.1:${port}`);
+  let there = true;
+  t.after(() => there && west.stop());
+  const page = await openConsole(t, browser, east, '#/', { size: 'phone' });
+  const card = page.locator('.card', { has: page.getByRole('heading', { name: 'Cluster' }) });
+  await card.getByText('west', { exact: true }).waitFor();
+  await card.getByText('link up').waitFor();
+  await page.locator('.tile', { hasText: 'Cluster' }).getByText('2 nodes').waitFor();
+  assert.deepEqual(await overflowing(page), []);
+  there = false;
+  await west.stop();
+  await card.getByText('No other node is heard.').waitFor();
 });
 
 test('one clicks from channels to a roster to a peer, and hostile names stay names', async (t) => {

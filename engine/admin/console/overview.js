@@ -90,8 +90,9 @@ function nodes() {
     if (!cluster || shown === JSON.stringify(cluster)) return;
     shown = JSON.stringify(cluster);
     const up = cluster.link === 'up';
-    head.replaceChildren('This is ', name(cluster.node), ' ', badge(up ? 'link up' : 'link down', up ? 'good' : 'bad'),
-      h('small', {}, up ? ` ${seconds(cluster.rttSeconds)} to ${cluster.server}` : ' only clients of this node hear each other'));
+    head.replaceChildren('This node is ', name(cluster.node), ' ', badge(up ? 'link up' : 'link down', up ? 'good' : 'bad'),
+      h('small', {}, up ? ` ${seconds(cluster.rttSeconds)} to and from ${cluster.server === 'embedded' ? 'the NATS in its process' : cluster.server}`
+        : ' only clients of this node hear each other'));
     rows.replaceChildren(cluster.others.length === 0 ? h('p', { class: 'note' }, 'No other node is heard.')
       : table('The other nodes', [['Node', 'roomy'], ['Connections', 'number'], ['Last heard', 'brief'], ['Id', 'brief']], cluster.others.map((n) => [
         name(n.name), number(n.connections), `${span(n.heardSeconds)} ago`, h('span', { class: 'mono' }, n.id)])));
