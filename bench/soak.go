@@ -113,22 +113,22 @@ func look(ctx context.Context, t *target.Target) (held holding, err error) {
 
 // traffic has the mix run while what the server holds is looked at.
 func (c *soakCmd) traffic(ctx context.Context, h *harness, t *target.Target, mix *load.Mix) error {
-	ctx, cancel := context.WithCancel(ctx)
 	sampled := make(chan error, 1)
 	go func() { sampled <- c.sample(ctx, h, t, mix) }()
 	err := h.watch("soak", c.For, mix.Counts, func() error { return mix.Run(ctx, c.For) })
-	cancel()
 	return errors.Join(err, <-sampled)
 }
 
-// sample adds a row for each look at the server; it ends with ctx.
+// sample adds a row for each look at the server. A look that is late does not
+// put off those after it.
 func (c *soakCmd) sample(ctx context.Context, h *harness, t *target.Target, mix *load.Mix) error {
 	start := time.Now()
 	every := c.For / time.Duration(c.Samples)
 	var x, pss, live []float64
-	last := 0
+	last, due := 0, time.Duration(0)
 	for range c.Samples {
-		if load.Sleep(ctx, every) != nil {
+		due += every
+		if load.Sleep(ctx, due-time.Since(start)) != nil {
 			break
 		}
 		held, err := look(ctx, t)
