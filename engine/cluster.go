@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"signalbox/engine/auth"
 	"signalbox/engine/cluster"
@@ -38,11 +39,24 @@ func (s *Server) sockets() int {
 	}
 }
 
-// leaveCluster tells the other nodes that this one has no session any more. The
-// loops must still run, or never have.
+// leaveTime is how long leaving the cluster may take.
+const leaveTime = 5 * time.Second
+
+// leaveCluster tells the other nodes that this one has no session any more. What
+// they have said last waits for the loops, which may have ended by themselves.
 func (s *Server) leaveCluster() {
-	if s.bus != nil {
+	if s.bus == nil {
+		return
+	}
+	leftC := make(chan struct{})
+	go func() {
+		defer close(leftC)
 		s.bus.Close()
+	}()
+	select {
+	case <-leftC:
+	case <-time.After(leaveTime):
+		s.log.Error("the other nodes may not have been told that this one ends")
 	}
 }
 

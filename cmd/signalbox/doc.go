@@ -10,7 +10,8 @@
 //	key                create, list and revoke the keys in apps.yaml
 //	token              mint a token, or say why one would be refused
 //	echo               run the WebSocket echo server for conformance suites
-//	doctor             say how many connections this host holds, and what to change
+//	doctor             say how many connections this host holds, and what to change,
+//	                   or whether a cluster can work over a link to NATS
 //	health             ask the server on this host whether it is well
 //	completion         print what makes a shell complete commands and flags
 //	version            say which build this is

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 )
 
 // shippedExpr is a PromQL expression that ships with the command.
@@ -143,19 +141,6 @@ func provoke(t testing.TB, addr string) {
 	}
 }
 
-// babble has every node refuse a record: it speaks no format.
-func babble(t testing.TB, url string) {
-	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	if err := errors.Join(nc.Publish("signalbox.all", []byte("hello")), nc.Flush()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestShippedExpressionsNameRealMetrics(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -171,7 +156,6 @@ func TestShippedExpressionsNameRealMetrics(t *testing.T) {
 	admin, _ := listening["admin"].(string)
 	start(t, dir, nil, "serve", "--listen", "127.0.0.1:0", "--data-dir", "data2", "--nats", url, "--node", "west").addr()
 	p.await("node is there")
-	babble(t, url)
 	provoke(t, public)
 	closeOneWithError(t, public)
 	real := scraped(t, admin)

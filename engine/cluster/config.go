@@ -68,7 +68,7 @@ func (c *Config) Check() error {
 	for _, text := range servers {
 		u, err := url.Parse(text)
 		if err != nil { // which repeats the password
-			return errors.New("cluster: the URL of a NATS server cannot be parsed")
+			return errors.New("cluster: the URL of a NATS server must read like nats://host:4222")
 		}
 		switch u.Scheme {
 		case "nats", "tls", "ws", "wss":
