@@ -17,6 +17,7 @@ const (
 	pingInterval  = time.Second // a cut without a word is seen within three of them
 	reconnectWait = 250 * time.Millisecond
 	measureEvery  = 10 * time.Second
+	complainEvery = 10 * time.Second
 
 	// payloadSlack is what a message takes beside its data: metadata, names, which
 	// can double in JSON, and lengths.
@@ -86,12 +87,22 @@ func (b *NATS) options(c Config) []nats.Option {
 			b.log.Warn("link to NATS is down", "error", err)
 			b.linkedNow(false)
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			b.log.Warn("NATS reports an error", "error", err)
-			b.out.dropped()
-		}),
+		nats.ErrorHandler(b.complaint()),
 	}
 	return append(options, b.access(&c)...)
+}
+
+// complaint returns what takes errors of the connection, one after the other. What
+// NATS denies it denies every time: not all of that is for the log.
+func (b *NATS) complaint() nats.ErrHandler {
+	var logged time.Time
+	return func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if now := time.Now(); now.Sub(logged) >= complainEvery {
+			logged = now
+			b.log.Warn("NATS reports an error", "error", err)
+		}
+		b.out.dropped()
+	}
 }
 
 // serverAddr is where the server is that the node is linked to.

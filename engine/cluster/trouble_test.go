@@ -456,3 +456,78 @@ func (l *lines) String() string {
 	defer l.mu.Unlock()
 	return l.text.String()
 }
+
+// TestNothingIsDroppedOnTheWay has a node stand still while far more comes than
+// waits for it.
+func TestNothingIsDroppedOnTheWay(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	a := join(t, s, "a")
+	a.entersChannel("room")
+	many, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer many.Close()
+	holdC := make(chan struct{})
+	a.Start(&heldNode{recorder: a.r, holdC: holdC})
+	say := func(seq uint64, records []byte) {
+		t.Helper()
+		if err := many.Publish(subjectAll, payload(42, seq, records...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(1, appendBeat(nil, beat{name: "many", epoch: 1, number: 1}))
+	const messages = 3 * maxQueue
+	for i := range messages {
+		say(uint64(i+2), appendPublication(nil, 0, framed(message("room", "alice", fmt.Sprint(i)))))
+	}
+	if err := many.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	a.until("its queue fills", func(Stats) bool { return len(a.messageC) > maxQueue/2 })
+	close(holdC)
+	for i := range messages {
+		a.after(fmt.Sprintf(`message room alice "%d"`, i))
+	}
+	if got := a.Stats(); got.Links != 1 || got.Resyncs != 0 {
+		t.Errorf("the link came up %d times, with %d resyncs", got.Links, got.Resyncs)
+	}
+}
+
+func TestDeniedIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	none := &server.SubjectPermission{Deny: []string{">"}}
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, NoSystemAccount: true,
+		Users: []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{Publish: none}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("NATS does not start")
+	}
+	t.Cleanup(func() { stopNATS(s) })
+	var log lines
+	c := config(strings.Replace(s.ClientURL(), "nats://", "nats://u:p@", 1), "a")
+	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	a := start(t, c)
+	a.after("resync") // what was denied is lost
+	a.after("resync")
+	if got := strings.Count(log.String(), "NATS reports an error"); got != 1 {
+		t.Errorf("said %d times in the log, want once:\n%s", got, log.String())
+	}
+}
+
+// heldNode is a Node that stands still with the first message until holdC is closed.
+type heldNode struct {
+	*recorder
+	holdC chan struct{}
+}
+
+func (n *heldNode) Publish(p Publication, counted func(int)) {
+	<-n.holdC
+	n.recorder.Publish(p, counted)
+}
