@@ -17,11 +17,13 @@ const (
 	// patience bounds every wait that no promise bounds: far above what anything
 	// takes, because machines are noisy.
 	patience = 30 * time.Second
-	// leaveWithin is the time in which the peers of a dead node leave everywhere.
-	leaveWithin = 5 * time.Second
 	// pollEvery is the time between looks at what tells nobody when it changes.
 	pollEvery = 10 * time.Millisecond
 )
+
+// leaveWithin is the time in which the peers of a dead node leave everywhere. What the
+// race detector slows down promises nothing.
+var leaveWithin = 5 * time.Second
 
 // serverBinary and brokerBinary are the programs, built once by TestMain.
 var serverBinary, brokerBinary string
@@ -37,6 +39,9 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	if raceDetector() {
+		leaveWithin = patience
+	}
 	serverBinary, brokerBinary = filepath.Join(dir, "signalbox"), filepath.Join(dir, "nats-server")
 	for path, build := range map[string][]string{
 		serverBinary: {fmt.Sprintf("-race=%t", raceDetector()), "signalbox/cmd/signalbox"},
