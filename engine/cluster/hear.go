@@ -86,6 +86,9 @@ func (b *NATS) payload(text []byte, now time.Time) error {
 	if id == 0 || id == b.id {
 		return errOrigin
 	}
+	if b.members.origins[id] == nil && !legible(c) {
+		return errMalformed // rounds would wait for a node that there is not
+	}
 	o, fresh := b.meet(id)
 	if o == nil {
 		return errOrigin
@@ -120,6 +123,54 @@ func (b *NATS) payload(text []byte, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// legible reports whether all records of a payload, one at least, can be read.
+func legible(c cursor) bool {
+	if len(c.rest) == 0 {
+		return false
+	}
+	for len(c.rest) > 0 {
+		switch c.byte() {
+		case kindPublication:
+			c.publication()
+		case kindDirect:
+			c.direct()
+		case kindShare:
+			c.share()
+		case kindStep:
+			c.step()
+		case kindExit:
+			c.view()
+			c.view()
+		case kindMark, kindDone:
+			c.number()
+		case kindKick:
+			c.kick()
+		case kindPeers:
+			c.peers()
+		case kindChannels:
+			c.channels()
+		case kindCount:
+			c.socketCount()
+		case kindMembers:
+			c.number()
+			c.members()
+		case kindOccupied:
+			c.number()
+			c.occupied()
+		case kindBeat:
+			c.beat()
+		case kindUsage:
+			c.usage()
+		case kindUsageAsk:
+			c.byte()
+		case kindBye:
+		default:
+			return false
+		}
+	}
+	return !c.bad
 }
 
 // startsLife reports whether the records begin with a node's first beat since it

@@ -410,6 +410,38 @@ func TestHostilePayloads(t *testing.T) {
 	nodes[1].fence() // and life goes on
 }
 
+// TestNonsenseIsNoNode has nonsense come from more ids than there may be nodes: no
+// round waits for them, and there is room for those that come.
+func TestNonsenseIsNoNode(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	a := joinAll(t, s, "a", "b")[0]
+	evil, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer evil.Close()
+	before := a.Stats().Refused["malformed"]
+	for i := range uint64(2 * maxNodes) {
+		text := payload(NodeID(1000+i), 1, kindMark, 1, 200)
+		if i%2 == 0 {
+			text = payload(NodeID(1000+i), 0)
+		}
+		if err := evil.Publish(subjectAll, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.until("all is refused", func(s Stats) bool { return s.Refused["malformed"] == before+2*maxNodes })
+	a.rounds.mu.Lock()
+	live := len(a.rounds.live)
+	a.rounds.mu.Unlock()
+	if live != 1 {
+		t.Errorf("rounds wait for %d nodes, want 1", live)
+	}
+	join(t, s, "c")
+	a.knows(2)
+}
+
 func mustShare(s Share) []byte {
 	records, _ := appendShare(nil, s, false)
 	return records
