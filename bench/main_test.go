@@ -101,7 +101,7 @@ func figures(r *result.Record, name string) (values []float64) {
 // TestScenarios runs each scenario small against the real server, and looks
 // whether the figures are there. How large they are depends on the machine.
 func TestScenarios(t *testing.T) {
-	short := []string{"--for", "100ms", "--warm-up", "20ms"}
+	short := []string{"--for", "200ms", "--warm-up", "20ms"}
 	longer := []string{"--for", "400ms", "--warm-up", "20ms"} // where a core is shared by two that encrypt
 	for _, tt := range []struct {
 		args []string

@@ -52,6 +52,7 @@ func TestGoneAndFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	a.r.finds.Store(true)
 	say(1, appendBeat(nil, beat{name: "old", epoch: 1, number: 17})...)
 	a.wants("found")
 	say(2, appendBeat(nil, beat{name: "old", epoch: 1, number: 18})...)
