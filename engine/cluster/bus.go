@@ -9,6 +9,9 @@ import (
 // done has been done on this node only.
 var ErrUnavailable = errors.New("cluster: other nodes cannot be reached")
 
+// Unknown is a number of sockets that could not be found out.
+const Unknown = -1
+
 // NodeID names one run of one node: random, never 0.
 type NodeID uint64
 
@@ -74,7 +77,7 @@ type Bus interface {
 	Publish(p Publication, counted func(sockets int)) error
 	// Send tells the nodes that have sockets of the peer. reached gets how many
 	// sockets that is; if one is true, any number above 0 will do, which is known
-	// sooner.
+	// sooner, and Unknown comes instead of 0 if not all nodes have answered.
 	Send(d Direct, one bool, reached func(sockets int)) error
 	// Kick closes the peer's sockets elsewhere. closed gets how many that is.
 	Kick(app, peer string, closed func(sockets int)) error

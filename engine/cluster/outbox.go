@@ -215,16 +215,17 @@ func (o *outbox) sealAsk(c *chunk, before int, a *ask) {
 	o.seal(c, before)
 }
 
-// askAll says a record to all nodes and has the next round wait for a.
-func (o *outbox) askAll(record []byte, a *ask) bool {
+// askAll says a record to all nodes and has the next round wait for a, as listened
+// reports.
+func (o *outbox) askAll(record []byte, a *ask) (ok bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	ok, _ := o.listened(len(record))
+	ok, err = o.listened(len(record))
 	if ok {
 		o.asks = append(o.asks, a)
 		o.append(subjectAll, record)
 	}
-	return ok
+	return ok, err
 }
 
 func (o *outbox) setHeard(nodes int) {

@@ -28,6 +28,7 @@ type ask struct {
 	repeated bool // again was said
 	timer    *time.Timer
 	late     []NodeID // who has not answered in time
+	unsure   bool     // some may not have answered
 	sockets  int
 	members  []Member
 	occupied []Occupied
@@ -148,7 +149,9 @@ func (r *rounds) end(id uint64) bool {
 	if open != nil && len(open.waiting) > 0 {
 		late := slices.Collect(maps.Keys(open.waiting))
 		for _, a := range open.asks {
-			a.late = late
+			if !a.over {
+				a.late, a.unsure = late, true
+			}
 		}
 	}
 	r.mu.Unlock()
@@ -171,6 +174,20 @@ func (r *rounds) conclude(asks []*ask) {
 	}
 }
 
+// cutOff ends asks that cannot be put to other nodes, because the link is down.
+func (r *rounds) cutOff(asks []*ask) {
+	r.mu.Lock()
+	for _, a := range asks {
+		if !a.over {
+			a.unsure = true
+		}
+	}
+	r.mu.Unlock()
+	for _, a := range asks {
+		r.finish(a)
+	}
+}
+
 // repeat says a message to a peer again, to all nodes, once. It reports whether
 // the ask goes on for that.
 func (r *rounds) repeat(a *ask) bool {
@@ -181,7 +198,13 @@ func (r *rounds) repeat(a *ask) bool {
 	}
 	a.repeated = true
 	r.mu.Unlock()
-	return r.out.askAll(a.again, a)
+	ok, err := r.out.askAll(a.again, a)
+	if err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		a.unsure = a.unsure || !a.over
+	}
+	return ok
 }
 
 // finish ends an ask, if there is one and it is not over yet.
@@ -267,6 +290,14 @@ func (r *rounds) close() {
 	for _, a := range asks {
 		r.finish(a)
 	}
+}
+
+// socketsOrUnknown is how many sockets have been counted. Once over.
+func (a *ask) socketsOrUnknown() int {
+	if a.first && a.sockets == 0 && a.unsure {
+		return Unknown
+	}
+	return a.sockets
 }
 
 // number is what is said of an ask to other nodes: 0 of none.

@@ -48,7 +48,7 @@ func (b *NATS) Send(d Direct, one bool, reached func(int)) error {
 	var flags byte
 	if reached != nil {
 		flags = flagOnce
-		a = b.rounds.ask(&ask{finish: func(a *ask) { reached(a.sockets) }, first: one})
+		a = b.rounds.ask(&ask{finish: func(a *ask) { reached(a.socketsOrUnknown()) }, first: one})
 		a.again = appendDirect(nil, a.id, flags, d)
 	}
 	size := sizeDirect(d)

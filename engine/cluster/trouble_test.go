@@ -114,6 +114,38 @@ func TestRoundEndsWithoutAllAnswers(t *testing.T) {
 	a.until("it counts the timeout", func(s Stats) bool { return s.RoundTimeouts == 1 })
 }
 
+// TestSendIsNotSure has a message to a peer whom those who answer do not have, while
+// another does not answer, and while NATS is away: no answer is no.
+func TestSendIsNotSure(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	c := config(s.ClientURL(), "a")
+	c.times.round = 100 * time.Millisecond
+	a, b, d := start(t, c), start(t, c), start(t, c)
+	a.knows(2)
+	b.r.counting(0, nil)
+	holdC := make(chan struct{})
+	defer close(holdC)
+	d.r.counting(0, holdC)
+	counted, sum := a.sums()
+	if err := a.Send(directTo("bob", "alice", "hi"), true, counted); err != nil {
+		t.Fatal(err)
+	}
+	if got := sum(); got != Unknown {
+		t.Errorf("one does not answer: got %d sockets, want %d", got, Unknown)
+	}
+
+	a.out.mu.Lock() // nothing is passed on before NATS is away
+	ask := a.rounds.ask(&ask{finish: func(a *ask) { counted(a.socketsOrUnknown()) }, first: true})
+	a.out.asks = append(a.out.asks, ask)
+	a.out.up = false
+	a.out.wake()
+	a.out.mu.Unlock()
+	if got := sum(); got != Unknown {
+		t.Errorf("without a link: got %d sockets, want %d", got, Unknown)
+	}
+}
+
 func TestCutLinkHeals(t *testing.T) {
 	t.Parallel()
 	s := natsServer(t, -1)

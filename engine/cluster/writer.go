@@ -92,7 +92,7 @@ func (b *NATS) publish(c *chunk, e *entry) error {
 // false if too many rounds are open for that.
 func (b *NATS) mark(asks []*ask, up bool) bool {
 	if !up {
-		b.rounds.conclude(asks)
+		b.rounds.cutOff(asks)
 		return true
 	}
 	id, ok := b.rounds.start(asks)

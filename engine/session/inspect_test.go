@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
@@ -99,6 +100,32 @@ func TestCountsOfRefused(t *testing.T) {
 		textTo(w, publish)
 		if counts.Directs != 1 || counts.Publishes != 1 {
 			t.Errorf("accepted: got %d directs and %d publishes, want one each", counts.Directs, counts.Publishes)
+		}
+	})
+}
+
+// unsureBus is one with other nodes that do not all answer.
+type unsureBus struct{ cluster.Local }
+
+func (unsureBus) Alone() bool { return false }
+
+func (unsureBus) Send(_ cluster.Direct, _ bool, reached func(int)) error {
+	reached(cluster.Unknown)
+	return nil
+}
+
+// TestSendNotSure: that a peer is not found must be true for all nodes.
+func TestSendNotSure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 1, testLimits())
+		w := c.open(t, 0, "ann", "")
+		c.bus, c.alone = unsureBus{}, false
+		textTo(w, `{"type":"send","to":"nobody","data":1,"requestId":"r"}`)
+		c.pass(time.Second)
+		got := w.take()
+		const want = `{"type":"error","requestId":"r","code":"backend_error"`
+		if last := got[len(got)-1].payload; !bytes.HasPrefix(last, []byte(want)) {
+			t.Errorf("got %s, want %s…", last, want)
 		}
 	})
 }

@@ -277,7 +277,11 @@ func (s *Session) directAway(d cluster.Direct, r *request) {
 
 // directed answers a send to a peer on other nodes.
 func (s *Session) directed(requestID []byte, sockets int) {
-	if sockets == 0 {
+	switch sockets {
+	case cluster.Unknown:
+		s.refuse(requestID, protocol.BackendError)
+		return
+	case 0:
 		s.refuse(requestID, protocol.PeerNotFound)
 		return
 	}
