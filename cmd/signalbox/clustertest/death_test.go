@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -178,6 +179,31 @@ func agreeOnUsage(t *testing.T, nodes []*node) {
 		return len(slices.Compact(slices.Clone(got))) == 1
 	})
 	t.Logf("usage: %+v", got[0])
+}
+
+// TestNodeStalled stops a node for longer than it takes to miss it. Until it is missed
+// nobody knows whether its peers are there; then they are not, until it goes on.
+func TestNodeStalled(t *testing.T) {
+	t.Parallel()
+	nodes := startNodes(t, startBroker(t), 2)
+	g := gather(t, "stall", nodes...)
+	g.more(50)
+	works, stalls := nodes[0], nodes[1]
+	c := g.members[works][0]
+	start := time.Now()
+	stalls.signal(syscall.SIGSTOP)
+	if got := c.ask(`"type":"send","to":"listener@node-1","data":1`); got != "backend_error" {
+		t.Errorf("send to a peer of a node that stands still: got %q, want backend_error", got)
+	}
+	g.meet(time.Until(start.Add(leaveWithin)), works)
+	if got := c.ask(`"type":"send","to":"listener@node-1","data":1`); got != "peer_not_found" {
+		t.Errorf("send to a peer of a node that is gone: got %q, want peer_not_found", got)
+	}
+	stalls.signal(syscall.SIGCONT)
+	g.meet(healWithin, nodes...)
+	healed := time.Now()
+	g.more(100)
+	g.finish(span{start.Add(-lossBefore), healed})
 }
 
 // TestBrokerKilled kills the broker under load, for longer than a node is missed, and

@@ -144,6 +144,13 @@ func (p *process) kill() {
 	<-p.endC
 }
 
+func (p *process) signal(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // terminate asks the process to end and wants status 0.
 func (p *process) terminate() {
 	p.t.Helper()
