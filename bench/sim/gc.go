@@ -15,7 +15,24 @@ type collection struct {
 	cpu    time.Duration // of all cores, idle ones put to use included
 	wall   time.Duration
 	pauses pauses
+	calm   pauses        // of the cycles in which the machine did not stall
 	stall  time.Duration // the longest of the machine meanwhile
+}
+
+// calmStall is how long the machine may keep a thread from running in a cycle
+// whose pauses are the server's own. A pause waits for every core.
+const calmStall = 500 * time.Microsecond
+
+// add adds a cycle during which the machine stalled for so long at most.
+func (c *collection) add(cycle collection, stall time.Duration) {
+	c.cycles += cycle.cycles
+	c.cpu += cycle.cpu
+	c.wall += cycle.wall
+	c.pauses.add(cycle.pauses)
+	if stall < calmStall {
+		c.calm.add(cycle.pauses)
+	}
+	c.stall = max(c.stall, stall)
 }
 
 // pauses are how often each length of a pause has come.
@@ -24,14 +41,29 @@ type pauses struct {
 	bounds []float64 // of each count and of the last, in s
 }
 
+// add adds others, of the same bounds.
+func (p *pauses) add(others pauses) {
+	if p.counts == nil {
+		p.counts, p.bounds = make([]uint64, len(others.counts)), others.bounds
+	}
+	for i, n := range others.counts {
+		p.counts[i] += n
+	}
+}
+
+// count returns how many there are.
+func (p pauses) count() (sum uint64) {
+	for _, n := range p.counts {
+		sum += n
+	}
+	return sum
+}
+
 // at returns what so many percent of the pauses are not longer than, rounded up by
 // at most a sixteenth; 0 if there are none.
 func (p pauses) at(percent float64) time.Duration {
-	var all, sum uint64
-	for _, n := range p.counts {
-		all += n
-	}
-	rank := max(uint64(math.Ceil(float64(all)*percent/100)), 1)
+	var sum uint64
+	rank := max(uint64(math.Ceil(float64(p.count())*percent/100)), 1)
 	for i, n := range p.counts {
 		if sum += n; sum >= rank {
 			bound := p.bounds[i+1]
@@ -84,26 +116,31 @@ const (
 
 // collect runs cycles for Config.For.
 func (r *run) collect() (c collection, err error) {
-	if err := r.stalled(&c); err != nil {
-		return c, err
-	}
-	from, start := readGC(), time.Now()
-	for i := 0; i < leastCycles || i < mostCycles && time.Since(start) < r.For; i++ {
+	for i, begun := 0, time.Now(); i < leastCycles || i < mostCycles && time.Since(begun) < r.For; i++ {
+		if _, err := r.stalled(); err != nil {
+			return c, err
+		}
+		from, start := readGC(), time.Now()
 		runtime.GC()
+		cycle := readGC().since(from)
+		cycle.wall = time.Since(start)
+		stall, err := r.stalled()
+		if err != nil {
+			return c, err
+		}
+		c.add(cycle, stall)
 	}
-	wall := time.Since(start)
-	c = readGC().since(from)
-	c.wall = wall
-	return c, r.stalled(&c)
+	return c, nil
 }
 
-// stalled notes the longest stall of the machine since the last call.
-func (r *run) stalled(c *collection) (err error) {
+// stalled returns the longest stall of the machine since the last call.
+func (r *run) stalled() (time.Duration, error) {
 	if r.Stall == nil {
-		return nil
+		return 0, nil
 	}
-	if c.stall, err = r.Stall(); err != nil {
-		return fmt.Errorf("sim: the watch over the machine has ended: %w", err)
+	stall, err := r.Stall()
+	if err != nil {
+		return 0, fmt.Errorf("sim: the watch over the machine has ended: %w", err)
 	}
-	return nil
+	return stall, nil
 }

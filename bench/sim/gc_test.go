@@ -28,3 +28,24 @@ func TestPausesAt(t *testing.T) {
 		}
 	}
 }
+
+// TestCalmCycles adds cycles: the pauses of those in which the machine stalled
+// are not calm ones.
+func TestCalmCycles(t *testing.T) {
+	bounds := []float64{0, 1e-6, 1e-3, 1}
+	var c collection
+	c.add(collection{cycles: 1, wall: 2, pauses: pauses{[]uint64{1, 1, 0}, bounds}}, calmStall-1)
+	c.add(collection{cycles: 1, wall: 3, pauses: pauses{[]uint64{0, 1, 1}, bounds}}, calmStall)
+	if got, want := c.pauses.at(100), time.Second; got != want {
+		t.Errorf("the longest pause is %v, want %v", got, want)
+	}
+	if got, want := c.calm.at(100), time.Millisecond; got != want {
+		t.Errorf("the longest pause of a calm cycle is %v, want %v", got, want)
+	}
+	if got := [...]uint64{c.pauses.count(), c.calm.count(), c.cycles}; got != [...]uint64{4, 2, 2} {
+		t.Errorf("pauses, calm ones and cycles are %v, want 4, 2 and 2", got)
+	}
+	if c.wall != 5 || c.stall != calmStall {
+		t.Errorf("%v long, stalled for %v, want 5ns and %v", c.wall, c.stall, calmStall)
+	}
+}

@@ -46,6 +46,7 @@ func (r *run) sessions() error {
 			Figure("connects", "1/s", float64(n-before)/opened.wall.Seconds()).
 			Figure("CPU a connect", "µs", perEach(opened.cpu, int64(n-before), time.Microsecond)).
 			Figure("longest hold connecting", "ms", millis(opened.longest)).
+			Figure("longest hold connecting, CPU", "ms", millis(opened.longestCPU)).
 			Figure("CPU a sweep of one loop", "µs", perEach(idle.cpu, idle.turns, time.Microsecond)).
 			Figure("longest hold idle", "ms", millis(idle.longest)).
 			Figure("loop cores idle", "%", 100*idle.cpu.Seconds()/idle.wall.Seconds()).
@@ -70,7 +71,12 @@ func (r *run) collected(row result.Row, gc collection) result.Row {
 		Figure("p99", "µs", micros(gc.pauses.at(99))).
 		Figure("max", "µs", micros(gc.pauses.at(100)))
 	if r.Stall != nil {
-		row = row.Figure("longest stall of the machine", "µs", micros(gc.stall))
+		row = row.Figure("longest stall of the machine", "µs", micros(gc.stall)).
+			Figure("pauses in calm cycles", "", float64(gc.calm.count()))
+		if gc.calm.count() > 0 {
+			row = row.Figure("calm p99", "µs", micros(gc.calm.at(99))).
+				Figure("calm max", "µs", micros(gc.calm.at(100)))
+		}
 	}
 	return row
 }
@@ -91,7 +97,8 @@ func (r *run) leave(w *world) error {
 	}
 	r.add(Sessions, result.Row{}.Label("sessions", "close").
 		Figure("CPU a close", "µs", perEach(closed.cpu, int64(n), time.Microsecond)).
-		Figure("longest hold closing", "ms", millis(closed.longest)))
+		Figure("longest hold closing", "ms", millis(closed.longest)).
+		Figure("longest hold closing, CPU", "ms", millis(closed.longestCPU)))
 	return nil
 }
 
