@@ -62,10 +62,10 @@ func (d *Deltas) InvolvesSince(id string, since uint32) bool {
 	return ok && int32(d.steps[i].seq-since) > 0
 }
 
-// Frames returns the presence messages (JSON text, at most MaxFrame bytes each)
-// that tell a subscriber who knows everything up to since what has changed up to
-// and including to, and how many steps that is. They are borrowed until the next
-// change of d.
+// Frames returns the frames of the presence messages (JSON text, at most MaxFrame
+// bytes each) that tell a subscriber who knows everything up to since what has
+// changed up to and including to, and how many steps that is. They are borrowed
+// until the next change of d.
 func (d *Deltas) Frames(channel string, since, to uint32) (frames [][]byte, steps int) {
 	bounds := [2]int{d.after(since), d.after(to)}
 	if bounds[0] >= bounds[1] {

@@ -1,19 +1,22 @@
 package presence
 
-import "signalbox/protocol"
+import (
+	"signalbox/protocol"
+	"signalbox/protocol/frame"
+)
 
 // MaxFrame is the largest presence message, in bytes of JSON: as a frame, with
 // its header, it stays under what clients take.
 const MaxFrame = protocol.MaxPresenceFrame - 16
 
-// appendFrames appends the messages that carry these lists, none if both are
-// empty, as few as MaxFrame allows.
+// appendFrames appends the frames of the messages that carry these lists, none if
+// both are empty, as few as MaxFrame allows.
 func appendFrames(frames [][]byte, channel string, joined, left []protocol.Peer) [][]byte {
 	for len(joined)+len(left) > 0 {
 		room := MaxFrame - protocol.PresenceSize(channel)
 		j, room := fit(joined, room)
 		l, _ := fit(left, room)
-		frames = append(frames, protocol.AppendPresence(nil, channel, joined[:j], left[:l]))
+		frames = append(frames, frame.AppendFrame(nil, frame.OpText, protocol.AppendPresence(nil, channel, joined[:j], left[:l])))
 		joined, left = joined[j:], left[l:]
 	}
 	return frames

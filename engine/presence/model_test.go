@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"signalbox/protocol"
+	"signalbox/protocol/frame"
 )
 
 // roster is the naive model of one: what each peer's newest socket says.
@@ -267,14 +268,26 @@ func (w *rosters) change(t *testing.T, id string, next socketsModel, got Change)
 	}
 }
 
+// spoken returns the messages of d's frames.
+func spoken(d *Deltas, since, to uint32) (texts [][]byte) {
+	frames, _ := d.Frames("c", since, to)
+	for _, b := range frames {
+		header := 1
+		for frame.HeaderLen(len(b)-header) != header {
+			header++
+		}
+		texts = append(texts, b[header:])
+	}
+	return texts
+}
+
 // tell brings a believer up to a point between what it knows and now.
 func (w *rosters) tell(t *testing.T, b *believer) {
 	to := b.since + uint32(w.random.IntN(int(w.seq-b.since)+1))
 	if w.random.IntN(2) == 0 {
 		to = w.seq
 	}
-	frames, _ := w.deltas.Frames("c", b.since, to)
-	for _, text := range frames {
+	for _, text := range spoken(&w.deltas, b.since, to) {
 		b.hear(t, text)
 	}
 	if b.since = to; to != w.seq {
@@ -338,8 +351,7 @@ func TestFolding(t *testing.T) {
 			d.Add(c, uint32(i+1))
 		}
 		var got []string
-		frames, _ := d.Frames("c", 0, uint32(len(tc.steps)))
-		for _, text := range frames {
+		for _, text := range spoken(&d, 0, uint32(len(tc.steps))) {
 			got = append(got, string(text))
 		}
 		if !slices.Equal(got, tc.want) {
@@ -376,8 +388,7 @@ func TestSplit(t *testing.T) {
 			t.Errorf("%s: got %d peers in %d frames, want %d in %d", tc.name, len(b.peers), len(snapshot), tc.peers, tc.frames)
 		}
 		b = &believer{peers: roster{}}
-		frames, _ := d.Frames("c", 0, uint32(tc.peers))
-		for _, text := range frames {
+		for _, text := range spoken(d, 0, uint32(tc.peers)) {
 			b.hear(t, text)
 		}
 		if !maps.Equal(b.peers, listed(h.Cut())) {
@@ -386,8 +397,7 @@ func TestSplit(t *testing.T) {
 		for i := range tc.peers {
 			d.Add(Change{Kind: Leave, ID: fmt.Sprintf("%d %s", i, tc.id)}, uint32(tc.peers+i+1))
 		}
-		frames, _ = d.Frames("c", uint32(tc.peers), uint32(2*tc.peers))
-		for _, text := range frames {
+		for _, text := range spoken(d, uint32(tc.peers), uint32(2*tc.peers)) {
 			b.hear(t, text)
 		}
 		if len(b.peers) != 0 {

@@ -100,6 +100,20 @@ func TestConnectAllocations(t *testing.T) {
 	}
 }
 
+// TestLongFrameAllocations pins that what is longer than a cork is written from
+// where it is, as a delta to each of many subscribers.
+func TestLongFrameAllocations(t *testing.T) {
+	w := newAudience(t, 1).to[0]
+	b, writes := make([]byte, 2*maxCork), w.writes
+	got := testing.AllocsPerRun(100, func() {
+		w.session.put(b)
+		w.session.flushCork()
+	})
+	if got > 0 || w.writes-writes != 101 || w.session.busy != nil {
+		t.Errorf("got %v allocations and %d writes, want 0 and 101; left under way: %v", got, w.writes-writes, w.session.busy)
+	}
+}
+
 func BenchmarkPublish(b *testing.B) {
 	for _, n := range []int{1, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

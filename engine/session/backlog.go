@@ -32,7 +32,7 @@ type queued struct {
 const (
 	// partSize is how much of a long snapshot is written at a time, in bytes.
 	partSize = 128 << 10
-	// taskBytes of a snapshot take as long to write as a task takes to run.
+	// taskBytes take as long to write as a task takes to run.
 	taskBytes = 8 << 10
 	// minPause and maxPause bound how long the loop waits before it looks
 	// whether a part has left, in ms.
@@ -109,7 +109,6 @@ func (s *Session) putSnapshot(p *registry.Part) {
 	l.warm(r)
 	if n.Begin()+len(s.under().cork)+s.conn.Queued() <= min(l.budget.part, l.hub.limits.backlog()/2) {
 		l.text = n.Append(l.text[:0], n.Left())
-		l.left -= len(l.text) / taskBytes
 		s.putText(l.text)
 		return
 	}

@@ -47,11 +47,18 @@ func TestTurnBudgets(t *testing.T) {
 				w.session.putText(pongText)
 			}
 		}, nil},
-		{"long corks", 200, usualBudget.writes/17 + 1, func(a *alone, n *int) {
+		{"long corks", many, usualBudget.writes/(1+maxCork/writeBytes) + 1, func(a *alone, n *int) {
+			for i := range many {
+				w := open(a, i)
+				w.written = func() { *n++ }
+				w.session.put(make([]byte, maxCork))
+			}
+		}, nil},
+		{"frames longer than a cork", 200, usualBudget.tasks/(1+64<<10/taskBytes) + 1, func(a *alone, n *int) {
 			for i := range 200 {
 				w := open(a, i)
 				w.written = func() { *n++ }
-				w.session.put(make([]byte, 16*writeBytes))
+				a.loop.Post(func(*Loop) { w.session.put(make([]byte, 64<<10)) })
 			}
 		}, nil},
 		{"subscribers by pattern", many, usualBudget.writes, func(a *alone, n *int) {

@@ -6,31 +6,42 @@ import (
 )
 
 // put adds whole frames that are for this session alone to its cork, behind
-// everything that goes to it before.
+// everything that goes to it before. What is longer than a cork is written at once:
+// a roster's news are the same for ten thousand sessions, and a copy for each
+// would cost more than to send it.
 func (s *Session) put(b []byte) {
 	if !s.open || s.lost || len(b) == 0 {
 		return
 	}
-	l := s.loop
-	u := s.begin()
-	if u.stream != nil {
+	if len(s.under().cork)+len(b) > maxCork {
+		s.flushCork()
+	}
+	l, u := s.loop, s.under()
+	switch {
+	case u.stream != nil:
 		u.stream.add(b)
 		s.weigh()
 		return
+	case len(b) > maxCork:
+		l.left -= len(b) / taskBytes
+		s.send(b)
+		s.settle()
+		return
+	case !s.open || s.lost:
+		return
 	}
+	u = s.begin()
 	u.cork = append(u.cork, b...)
 	if !s.corked && s != l.receiving {
 		s.corked = true
 		l.corked.push(s)
 		l.schedule()
 	}
-	if len(u.cork) > maxCork {
-		s.flushCork()
-	}
 }
 
 // maxCork is how much is gathered for a session before it is written, in bytes.
-const maxCork = 256 << 10
+// Loops keep corks for reuse.
+const maxCork = 16 << 10
 
 // putText is put for one text frame.
 func (s *Session) putText(text []byte) {

@@ -189,11 +189,12 @@ func (l *Loop) tellOne(s *Session, p *registry.Part, i int, to uint32) {
 	sub := &p.Subs[i]
 	if sub.Flags&(registry.FlagPresence|registry.FlagAwait) == registry.FlagPresence {
 		if p.Deltas != nil {
-			texts, steps := p.Deltas.Frames(p.Name, sub.Since, to)
-			for _, text := range texts {
-				s.putText(text)
+			frames, steps := p.Deltas.Frames(p.Name, sub.Since, to)
+			for _, b := range frames {
+				s.loop.counts.FramesOut++
+				s.put(b)
 			}
-			s.loop.counts.Presence(len(texts), steps)
+			s.loop.counts.Presence(len(frames), steps)
 		}
 		sub.Since = to
 	}

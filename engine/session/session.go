@@ -98,12 +98,8 @@ func (s *Session) begin() *busy {
 	return s.busy
 }
 
-// What a loop keeps of idle sessions' busys: their number, and the bytes of
-// cork of each.
-const (
-	maxSpare     = 256
-	maxSpareCork = 16 << 10
-)
+// maxSpare is how many busys of idle sessions a loop keeps.
+const maxSpare = 256
 
 // settle gives busy back if nothing is under way any more.
 func (s *Session) settle() {
@@ -112,7 +108,7 @@ func (s *Session) settle() {
 		return
 	}
 	s.busy = nil
-	if l := s.loop; len(l.spare) < maxSpare && cap(b.cork) <= maxSpareCork {
+	if l := s.loop; len(l.spare) < maxSpare {
 		l.spare = append(l.spare, b)
 	}
 }
