@@ -50,9 +50,9 @@ func (t *tally) add(n int) {
 	if t == nil {
 		return
 	}
-	sum := t.count.Add(int64(n))
+	t.count.Add(int64(n))
 	if t.left.Add(-1) == 0 {
-		t.done(int(sum))
+		t.done(int(t.count.Load())) // of all parts: another may have added since
 	}
 }
 
