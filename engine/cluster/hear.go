@@ -246,7 +246,8 @@ func (b *NATS) message(o *origin, kind byte, c *cursor) error {
 		}
 		counted := o.tally.counter(ask)
 		if b.keeps(o) {
-			b.keep(o, len(p.Frame), func() { b.node.Publish(p, counted) }, counted)
+			kept := p // or each that is heard would be on the heap
+			b.keep(o, len(p.Frame), func() { b.node.Publish(kept, counted) }, counted)
 			return nil
 		}
 		b.settle()
