@@ -206,8 +206,13 @@ func (b *NATS) met() {
 }
 
 // Start begins to hand over to the node. Call it once, when the node can be
-// called.
-func (b *NATS) Start(n Node) { b.startC <- n }
+// called. After Close it does nothing.
+func (b *NATS) Start(n Node) {
+	select {
+	case b.startC <- n:
+	case <-b.writtenC:
+	}
+}
 
 // Close says goodbye and leaves the cluster. What was said before is passed on,
 // if that is possible within a second.

@@ -348,6 +348,19 @@ func TestJoinEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestStartAfterClose: a server may be told to end while it starts.
+func TestStartAfterClose(t *testing.T) {
+	t.Parallel()
+	a := join(t, natsServer(t, -1), "a")
+	a.Close()
+	startedC := make(chan struct{})
+	go func() {
+		a.Start(a.r)
+		close(startedC)
+	}()
+	a.wait(startedC, "Start to return")
+}
+
 func TestHostilePayloads(t *testing.T) {
 	t.Parallel()
 	s := natsServer(t, -1)
