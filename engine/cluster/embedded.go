@@ -99,13 +99,13 @@ func (b *NATS) TakeRoutes() error {
 		<-tick.C
 	}
 	b.server.Store(s)
-	if err := b.conn.ForceReconnect(); err != nil { // it is closed, and so is old
+	err = b.conn.ForceReconnect()
+	if err != nil { // it is closed
 		s.Shutdown()
-		return err
 	}
 	old.Shutdown()
 	old.WaitForShutdown()
-	return nil
+	return err
 }
 
 // serverOptions are those of the server in this process. c has been checked.
