@@ -30,7 +30,14 @@ var quick = times{
 // natsServer runs a server of NATS; port -1 takes any.
 func natsServer(t *testing.T, port int) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, NoSystemAccount: true})
+	return natsServerOf(t, server.Options{Port: port})
+}
+
+// natsServerOf runs a server of NATS with these options, and what tests need.
+func natsServerOf(t *testing.T, o server.Options) *server.Server {
+	t.Helper()
+	o.Host, o.NoSigs, o.NoLog, o.NoSystemAccount = "127.0.0.1", true, true, true
+	s, err := server.NewServer(&o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -298,25 +298,8 @@ func TestRunningNodeIgnoresOtherFormats(t *testing.T) {
 
 func TestRefusedByNATS(t *testing.T) {
 	t.Parallel()
-	guarded, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, Username: "u", Password: "p"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	guarded.Start()
-	if !guarded.ReadyForConnections(patience) {
-		t.Fatal("NATS does not start")
-	}
-	t.Cleanup(func() { stopNATS(guarded) })
-	small, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, MaxPayload: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	small.Start()
-	if !small.ReadyForConnections(patience) {
-		t.Fatal("NATS does not start")
-	}
-	t.Cleanup(func() { stopNATS(small) })
-
+	guarded := natsServerOf(t, server.Options{Port: -1, Username: "u", Password: "p"})
+	small := natsServerOf(t, server.Options{Port: -1, MaxPayload: 1000})
 	missing := config(guarded.ClientURL(), "a")
 	missing.CredentialsFile = filepath.Join(t.TempDir(), "none.creds")
 	wrong := config(strings.Replace(guarded.ClientURL(), "nats://", "nats://u:hunter2@", 1), "a")
@@ -576,18 +559,9 @@ func TestNothingIsDroppedOnTheWay(t *testing.T) {
 func TestDeniedIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	none := &server.SubjectPermission{Deny: []string{">"}}
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, NoSystemAccount: true,
-		Users: []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{Publish: none}}},
+	s := natsServerOf(t, server.Options{
+		Port: -1, Users: []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{Publish: none}}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(patience) {
-		t.Fatal("NATS does not start")
-	}
-	t.Cleanup(func() { stopNATS(s) })
 	var log lines
 	c := config(strings.Replace(s.ClientURL(), "nats://", "nats://u:p@", 1), "a")
 	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
