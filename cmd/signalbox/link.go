@@ -33,7 +33,7 @@ func diagnoseLink(r *cluster.Report, err error) *linkDiagnosis {
 	} else {
 		d.Nodes = append(d.Nodes, r.Nodes...)
 		d.Checks = []check{connectionCheck(r), roundTripCheck(r), payloadCheck(r), permissionsCheck(r), nodesCheck(r)}
-		if r.URL != "" {
+		if r.Addr != "" {
 			d.Checks = append(d.Checks, untold...)
 		}
 	}
@@ -61,16 +61,16 @@ func connectionCheck(r *cluster.Report) check {
 	c := check{Name: "connection", State: stateOK}
 	server := strings.TrimSpace(r.Server + " nats-server " + r.Version)
 	switch {
-	case r.URL == "":
+	case r.Addr == "":
 		c.Found = fmt.Sprintf("embedded %s, routes to %d", server, r.Routes)
 		if r.Routes == 0 {
 			c.State = stateFault
 			c.Note = "no other node was reached: look at --nats-routes, the secret, certificates, and firewalls"
 		}
 	case r.Encrypted:
-		c.Found = fmt.Sprintf("%s at %s, TLS", server, r.URL)
+		c.Found = fmt.Sprintf("%s at %s, TLS", server, r.Addr)
 	default:
-		c.Found = fmt.Sprintf("%s at %s, not encrypted", server, r.URL)
+		c.Found = fmt.Sprintf("%s at %s, not encrypted", server, r.Addr)
 		c.Note = "whoever is on the way reads all messages: use tls:// unless the network is trusted"
 	}
 	return c

@@ -35,7 +35,7 @@ func runNATS(t testing.TB, o server.Options) string {
 
 func TestDiagnoseLink(t *testing.T) {
 	t.Parallel()
-	good := cluster.Report{URL: "tls://nats1:4222", Server: "nats1", Version: "2.15.2", Encrypted: true, RTT: time.Millisecond, MaxPayload: 1 << 20}
+	good := cluster.Report{Addr: "tls://nats1:4222", Server: "nats1", Version: "2.15.2", Encrypted: true, RTT: time.Millisecond, MaxPayload: 1 << 20}
 	for name, c := range map[string]struct {
 		change  func(r *cluster.Report)
 		err     error
@@ -48,8 +48,8 @@ func TestDiagnoseLink(t *testing.T) {
 		"nobody":          {func(*cluster.Report) {}, nil, "nodes", stateOK, "none is heard", stateOK},
 		"not there":       {nil, errors.New("no\nservers"), "connection", stateFault, "no servers", stateFault},
 		"not encrypted":   {func(r *cluster.Report) { r.Encrypted = false }, nil, "connection", stateOK, "use tls://", stateOK},
-		"embedded":        {func(r *cluster.Report) { r.URL, r.Routes = "", 2 }, nil, "connection", stateOK, "embedded nats1 nats-server 2.15.2, routes to 2", stateOK},
-		"no route":        {func(r *cluster.Report) { r.URL = "" }, nil, "connection", stateFault, "--nats-routes", stateFault},
+		"embedded":        {func(r *cluster.Report) { r.Addr, r.Routes = "", 2 }, nil, "connection", stateOK, "embedded nats1 nats-server 2.15.2, routes to 2", stateOK},
+		"no route":        {func(r *cluster.Report) { r.Addr = "" }, nil, "connection", stateFault, "--nats-routes", stateFault},
 		"far":             {func(r *cluster.Report) { r.RTT = 90 * time.Millisecond }, nil, "round trip", stateAdvice, "90ms", stateOK},
 		"small":           {func(r *cluster.Report) { r.MaxPayload = 100_000 }, nil, "max_payload", stateFault, "at least 262 144", stateFault},
 		"denied":          {func(r *cluster.Report) { r.Denied = []string{"publish to signalbox.all"} }, nil, "permissions", stateFault, "may not publish to signalbox.all", stateFault},

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,21 +66,19 @@ func (c *Config) Check() error {
 		return c.checkEmbedded()
 	}
 	servers := strings.Split(c.URLs, ",")
-	for _, text := range servers {
-		u, err := url.Parse(text)
-		if err != nil { // which repeats the password
-			return errors.New("cluster: the URL of a NATS server must read like nats://host:4222")
-		}
-		switch u.Scheme {
-		case "nats", "tls", "ws", "wss":
-		default:
-			return fmt.Errorf("cluster: %s is no URL of a NATS server, as nats://host:4222 is", u.Redacted())
-		}
-		if u.Hostname() == "" || strings.Trim(u.Path, "/") != "" {
-			return fmt.Errorf("cluster: %s is no URL of a NATS server, as nats://host:4222 is", u.Redacted())
+	for i, text := range servers {
+		if !validServer(text) { // which may hold a password, or a token
+			return fmt.Errorf("cluster: NATS server %d of %d is no URL of a NATS server, as nats://host:4222 is", i+1, len(servers))
 		}
 	}
 	return nil
+}
+
+// validServer reports whether text is the URL of a NATS server.
+func validServer(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) &&
+		u.Hostname() != "" && strings.Trim(u.Path, "/") == ""
 }
 
 // checkName wants a name that is short and needs no quoting anywhere.

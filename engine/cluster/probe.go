@@ -17,7 +17,7 @@ const Format = format
 
 // Report is what Probe has found.
 type Report struct {
-	URL        string // of the NATS server, without a password; empty: embedded
+	Addr       string // of the NATS server; empty: embedded
 	Server     string // its name, if it has one
 	Version    string // its version
 	Routes     int    // embedded: to other nodes
@@ -76,7 +76,7 @@ func Probe(ctx context.Context, c Config, listen time.Duration) (*Report, error)
 			r.Server = name
 		}
 		_, err := nc.TLSConnectionState()
-		r.URL, r.Encrypted = nc.ConnectedUrlRedacted(), err == nil
+		r.Addr, r.Encrypted = nc.ConnectedAddr(), err == nil // its URL may hold a token
 	}
 	if err := r.look(nc); err != nil {
 		return nil, fmt.Errorf("cluster: NATS does not answer: %w", err)

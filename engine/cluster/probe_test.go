@@ -7,13 +7,17 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // certified writes a certificate for 127.0.0.1 that signs itself, and its key.
@@ -46,6 +50,21 @@ func certified(t testing.TB) (cert, key string) {
 		}
 	}
 	return cert, key
+}
+
+// TestProbeTellsNoToken: a URL's user may be all of its secret.
+func TestProbeTellsNoToken(t *testing.T) {
+	t.Parallel()
+	const token = "hunter2"
+	s := natsServerOf(t, server.Options{Port: -1, Authorization: token})
+	c := config(strings.Replace(s.ClientURL(), "nats://", "nats://"+token+"@", 1), "doctor")
+	r, err := Probe(t.Context(), c, 10*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%+v", r); r.Addr != s.Addr().String() || strings.Contains(got, token) {
+		t.Errorf("got %s", got)
+	}
 }
 
 // TestProbeEmbedded: a node alone refuses nothing, and who has the secret and a
@@ -87,7 +106,7 @@ func TestProbeEmbedded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(r.Nodes) != c.nodes || r.Routes != c.nodes || len(r.Denied) > 0 || r.URL != "" {
+			if len(r.Nodes) != c.nodes || r.Routes != c.nodes || len(r.Denied) > 0 || r.Addr != "" {
 				t.Errorf("got %+v, want %d nodes", r, c.nodes)
 			}
 			if c.nodes > 0 && (r.Nodes[0] != ProbedNode{b.ID().String(), "east", format, "v1"}) {
