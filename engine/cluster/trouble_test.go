@@ -71,23 +71,30 @@ func payload(from NodeID, seq uint64, records ...byte) []byte {
 	return append(p[putHeader(p, from, seq):], records...)
 }
 
+// withSilent starts a node, one that counts so many sockets, and one that answers
+// nothing before the test ends.
+func withSilent(t *testing.T, change func(*times), sockets int) (a, silent *node) {
+	t.Helper()
+	c := config(natsServer(t, -1).ClientURL(), "a")
+	change(&c.times)
+	a, counting, silent := start(t, c), start(t, c), start(t, c)
+	a.knows(2)
+	counting.r.counting(sockets, nil)
+	holdC := make(chan struct{})
+	t.Cleanup(func() { close(holdC) })
+	silent.r.counting(5, holdC)
+	return a, silent
+}
+
 func TestRoundOutlivesADyingNode(t *testing.T) {
 	t.Parallel()
-	s := natsServer(t, -1)
-	c := config(s.ClientURL(), "a")
-	c.times.gone, c.times.round = 500*time.Millisecond, time.Minute
-	a, b, d := start(t, c), start(t, c), start(t, c)
-	a.knows(2)
-	b.r.counting(2, nil)
-	holdC := make(chan struct{}) // it does not answer
-	defer close(holdC)
-	d.r.counting(5, holdC)
+	a, silent := withSilent(t, func(d *times) { d.gone, d.round = 500*time.Millisecond, time.Minute }, 2)
 	counted, sum := a.sums()
 	if err := a.Kick(app, "bob", counted); err != nil {
 		t.Fatal(err)
 	}
-	d.after("kick bob")
-	d.kill()
+	silent.after("kick bob")
+	silent.kill()
 	if got := sum(); got != 2 {
 		t.Errorf("counted %d, want what the living node counts, 2", got)
 	}
@@ -95,15 +102,7 @@ func TestRoundOutlivesADyingNode(t *testing.T) {
 
 func TestRoundEndsWithoutAllAnswers(t *testing.T) {
 	t.Parallel()
-	s := natsServer(t, -1)
-	c := config(s.ClientURL(), "a")
-	c.times.round = 100 * time.Millisecond
-	a, b, d := start(t, c), start(t, c), start(t, c)
-	a.knows(2)
-	b.r.counting(2, nil)
-	holdC := make(chan struct{})
-	defer close(holdC)
-	d.r.counting(5, holdC)
+	a, _ := withSilent(t, func(d *times) { d.round = 100 * time.Millisecond }, 2)
 	counted, sum := a.sums()
 	if err := a.Kick(app, "bob", counted); err != nil {
 		t.Fatal(err)
@@ -118,15 +117,7 @@ func TestRoundEndsWithoutAllAnswers(t *testing.T) {
 // another does not answer, and while NATS is away: no answer is no.
 func TestSendIsNotSure(t *testing.T) {
 	t.Parallel()
-	s := natsServer(t, -1)
-	c := config(s.ClientURL(), "a")
-	c.times.round = 100 * time.Millisecond
-	a, b, d := start(t, c), start(t, c), start(t, c)
-	a.knows(2)
-	b.r.counting(0, nil)
-	holdC := make(chan struct{})
-	defer close(holdC)
-	d.r.counting(0, holdC)
+	a, _ := withSilent(t, func(d *times) { d.round = 100 * time.Millisecond }, 0)
 	counted, sum := a.sums()
 	if err := a.Send(directTo("bob", "alice", "hi"), true, counted); err != nil {
 		t.Fatal(err)
