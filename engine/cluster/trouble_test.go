@@ -102,11 +102,25 @@ func TestRoundOutlivesADyingNode(t *testing.T) {
 
 func TestRoundEndsWithoutAllAnswers(t *testing.T) {
 	t.Parallel()
-	a, _ := withSilent(t, func(d *times) { d.round = 100 * time.Millisecond }, 2)
+	a, _ := withSilent(t, func(d *times) { d.round = time.Minute }, 2)
 	counted, sum := a.sums()
 	if err := a.Kick(app, "bob", counted); err != nil {
 		t.Fatal(err)
 	}
+	r := &a.rounds
+	a.until("the counting node is heard", func(Stats) bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, ask := range r.asks {
+			return ask.sockets > 0
+		}
+		return false
+	})
+	r.mu.Lock()
+	for _, open := range r.open {
+		open.timer.Reset(0) // its time is over
+	}
+	r.mu.Unlock()
 	if got := sum(); got != 2 {
 		t.Errorf("counted %d, want 2", got)
 	}
