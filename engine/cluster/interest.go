@@ -74,6 +74,9 @@ func (o *outbox) expire(now time.Time) {
 // said. mu is held.
 func (o *outbox) command(what op, in *interest) {
 	c := o.room(0)
+	if what == opUnsubscribe { // nothing that is said later may come before it
+		c.last = len(c.entries)
+	}
 	c.entries = append(c.entries, entry{op: what, interest: in})
 	o.wake()
 }

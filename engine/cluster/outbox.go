@@ -42,20 +42,16 @@ type entry struct {
 type chunk struct {
 	buf     []byte
 	entries []entry
-	last    int // the entry that was appended to or begun last
+	last    int // the entry that a record may join: the last but for subscriptions, which the writer does first
 }
 
 // address takes what was appended to buf from at on as the subject of the record
 // that comes next. If the last message has the same, the record joins it.
 func (c *chunk) address(at int) {
-	n := len(c.entries) - 1
-	for n >= 0 && c.entries[n].op == opSubscribe { // which the writer does first
-		n--
-	}
-	if n >= 0 {
-		last := &c.entries[n]
+	if c.last < len(c.entries) {
+		last := &c.entries[c.last]
 		if last.op == opPublish && bytes.Equal(c.buf[last.subject:last.start], c.buf[at:]) {
-			c.buf, c.last = c.buf[:at], n
+			c.buf = c.buf[:at]
 			return
 		}
 	}

@@ -292,3 +292,27 @@ func BenchmarkHear(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEnter is what a channel's first subscriber costs a loop, while the
+// writer is behind by so many others.
+func BenchmarkEnter(b *testing.B) {
+	for _, behind := range []int{1, 1000} {
+		b.Run(fmt.Sprint(behind), func(b *testing.B) {
+			bus, forget := said(b)
+			subjects := make([]string, behind)
+			for i := range subjects {
+				subjects[i] = fmt.Sprintf("room-%06d", i)
+			}
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				bus.EnterChannel(Share{App: app, Channel: subjects[n], Version: 1, Members: []Member{{Peer: "alice"}}}, nil)
+				if n++; n == behind {
+					n = 0
+					forget()
+					clear(bus.out.interests)
+				}
+			}
+		})
+	}
+}
