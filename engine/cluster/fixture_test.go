@@ -24,6 +24,7 @@ const (
 // quick are times that tests need not wait for.
 var quick = times{
 	tick: 10 * time.Millisecond, beat: 50 * time.Millisecond, linger: 30 * time.Millisecond,
+	round: patience, // however busy the machine is
 	quiet: 100 * time.Millisecond, join: 300 * time.Millisecond,
 }
 

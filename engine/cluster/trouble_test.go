@@ -155,8 +155,12 @@ func TestCutLinkHeals(t *testing.T) {
 	t.Parallel()
 	s := natsServer(t, -1)
 	port := portOf(s)
-	nodes := joinAll(t, s, "a", "b")
+	c := config(s.ClientURL(), "a")
+	c.times.round = time.Second // a mark is lost whose hearer is not back yet
+	nodes := []*node{start(t, c), start(t, c)}
 	a, b := nodes[0], nodes[1]
+	a.knows(1)
+	b.knows(1)
 	a.entersChannel("room")
 	b.entersChannel("room")
 	stopNATS(s)
@@ -528,7 +532,9 @@ func (l *lines) String() string {
 func TestNothingIsDroppedOnTheWay(t *testing.T) {
 	t.Parallel()
 	s := natsServer(t, -1)
-	a := join(t, s, "a")
+	c := config(s.ClientURL(), "a")
+	c.times.gone = time.Minute // who says so much beats once only
+	a := start(t, c)
 	a.entersChannel("room")
 	many, err := nats.Connect(s.ClientURL())
 	if err != nil {
