@@ -90,14 +90,19 @@ export class Server {
     return node;
   }
 
-  /** Replaces a node: its connections drain to the others, then a new process takes its share of new ones. */
+  /**
+   * Replaces a node: its connections drain to the others, then a new process takes its share of new ones. Returns how
+   * many they were.
+   */
   async roll(i) {
     const node = this.#nodes[i];
     this.#front.ports = this.#nodes.filter((other) => other !== node).map(({ port }) => port);
     const status = await node.signal('SIGTERM');
     if (status !== 0) throw new Error(`node ${i} ended with ${status}:\n${node.lines.join('\n')}`);
+    const { connections } = await node.logged((e) => e.msg === 'draining');
     await this.#node(i);
     this.#front.ports = this.#nodes.map(({ port }) => port);
+    return connections;
   }
 
   get url() {
