@@ -4,13 +4,18 @@ import (
 	"sync/atomic"
 )
 
-// tally counts what another node has asked and this one has not answered yet.
-// Once it has heard the end of the round and answered all, it says so.
+// tally counts what another node has asked for one round and this one has not
+// answered yet. Once it has heard the end of the round and answered all of it, and of
+// the rounds before, it says so: a message to a peer that is asked for again in this
+// round was perhaps asked for the first time before.
 type tally struct {
 	out     *outbox
 	subject string
-	round   uint64 // written by the reader before the end of the round counts as answered
 	left    atomic.Int64
+
+	// Written by the reader before the end of the round counts as answered.
+	round uint64
+	next  *tally
 }
 
 func newTally(out *outbox, subject string) *tally {
@@ -19,9 +24,18 @@ func newTally(out *outbox, subject string) *tally {
 	return t
 }
 
+// end notes the end of the round and returns the tally of the next.
+func (t *tally) end(round uint64) *tally {
+	next := newTally(t.out, t.subject)
+	next.left.Add(1) // for this one
+	t.round, t.next = round, next
+	t.answered()
+	return next
+}
+
 // answered notes that one thing less is to be answered.
 func (t *tally) answered() {
-	if t.left.Add(-1) == 0 {
+	for ; t.left.Add(-1) == 0; t = t.next {
 		t.out.say(t.subject, appendDone(nil, t.round))
 	}
 }

@@ -93,14 +93,15 @@ type Bus interface {
 	ExitPeer(app, peer string)
 	// EnterPattern says that messages of matching channels are wanted here,
 	// ExitPattern takes one such back; of the same pattern there may be several.
-	// entered is called once all nodes' messages come.
+	// entered is called once all nodes' messages come, or after five seconds.
 	EnterPattern(app, pattern string, entered func())
 	ExitPattern(app, pattern string)
 	// EnterChannel says that the channel has a subscriber here, and tells all nodes
 	// this one's share; it may be repeated, to exchange shares anew. entered, if not
-	// nil, is called once all nodes' messages come and Node has been handed their shares.
+	// nil, is called once all nodes' messages come and Node has been handed their shares;
+	// with false if some node that has not gone may not have told its own.
 	// ExitChannel says that it has no subscriber any more: the share ends.
-	EnterChannel(s Share, entered func())
+	EnterChannel(s Share, entered func(all bool))
 	ExitChannel(app, channel string)
 	// Tell tells the nodes with subscribers of the channel of a step. A channel's
 	// steps follow one another without a gap from the share that it was entered

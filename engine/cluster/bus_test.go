@@ -222,7 +222,7 @@ func TestSharesComeBeforeEntered(t *testing.T) {
 		n.clear()
 	}
 	b.r.shares["room"] = Share{App: app, Channel: "room", Version: 7, Members: []Member{{"bob", ""}}}
-	b.EnterChannel(b.r.shares["room"], func() { b.r.event("entered") })
+	b.EnterChannel(b.r.shares["room"], func(bool) { b.r.event("entered") })
 	got := []string{b.next(), b.next()}
 	if slices.Sort(got); !slices.Equal(got, []string{`share room 1 +alice{"n":1}`, "share room 1 +carol"}) &&
 		!slices.Contains(got, "settle") {
@@ -309,7 +309,7 @@ func TestAloneEverythingIsCalledAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	a.EnterPattern(app, "room/*", func() { called++ })
-	a.EnterChannel(Share{App: app, Channel: "room"}, func() { called++ })
+	a.EnterChannel(Share{App: app, Channel: "room"}, func(bool) { called++ })
 	a.EnterChannel(Share{App: app, Channel: "room"}, nil)
 	if called != 8 {
 		t.Errorf("%d of 8 callbacks were called", called)

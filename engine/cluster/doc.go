@@ -33,11 +33,17 @@
 //
 // # Rounds
 //
-// What needs an answer of every node (how many sockets a message has reached, whether
-// a new subscription is heard everywhere) is said, and then a mark: each node
-// answers the mark once it has dealt with all that came before, and the round ends
-// with the last answer, or after a second. All that is asked meanwhile shares the next
-// round. So a subscribe is acknowledged when every node's messages come.
+// What needs an answer of every node (how many sockets a message has reached) is said,
+// and then a mark: each node answers the mark once it has answered all that came
+// before, and the round ends with the last answer, or after a second. All that is asked
+// meanwhile shares the next round.
+//
+// What every node only has to have heard (a new subscription, a share) is said, and
+// then a fence, which each node answers at once: it may have yet to answer marks, and
+// may wait for this node to do so. Such a round ends with the last answer, or the end
+// of who has not answered: it lasts longer than it takes to see that a node is gone.
+// A subscribe is acknowledged when every node has heard it. Who has missed a fence, and
+// lives, is asked again: a snapshot never lacks the peers of a node that is there.
 //
 // # Presence
 //

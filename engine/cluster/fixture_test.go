@@ -186,7 +186,7 @@ func (n *node) entersChannel(channel string, members ...Member) {
 	n.r.mu.Lock()
 	n.r.shares[channel] = s
 	n.r.mu.Unlock()
-	n.EnterChannel(s, func() { close(doneC) })
+	n.EnterChannel(s, func(bool) { close(doneC) })
 	n.wait(doneC, "having entered")
 }
 
@@ -239,6 +239,7 @@ type recorder struct {
 	members  []Member
 	occupied []Occupied
 	shares   map[string]Share // by channel
+	tellC    chan struct{}    // if not nil, who is found is told all shares once it is closed
 }
 
 // counting has the recorder count so many sockets from now on.
@@ -330,7 +331,17 @@ func (r *recorder) Found(_ NodeID, told func()) {
 	if r.finds.Load() {
 		r.event("found")
 	}
-	told()
+	r.mu.Lock()
+	tellC := r.tellC
+	r.mu.Unlock()
+	if tellC == nil {
+		told()
+		return
+	}
+	go func() {
+		<-tellC
+		told()
+	}()
 }
 
 func (r *recorder) Resync(told func()) {

@@ -143,7 +143,7 @@ func legible(c cursor) bool {
 		case kindExit:
 			c.view()
 			c.view()
-		case kindMark, kindDone:
+		case kindMark, kindFence, kindDone:
 			c.number()
 		case kindKick:
 			c.kick()
@@ -207,10 +207,12 @@ func (b *NATS) record(o *origin, kind byte, c *cursor, now time.Time) error {
 	case kindMark:
 		if round := c.number(); !c.bad {
 			b.settle()
-			t := o.tally
-			o.tally = newTally(&b.out, o.subject)
-			t.round = round
-			t.answered()
+			o.tally = o.tally.end(round)
+		}
+	case kindFence:
+		if round := c.number(); !c.bad {
+			b.settle()
+			b.out.say(o.subject, appendDone(nil, round))
 		}
 	case kindDone:
 		if round := c.number(); !c.bad {

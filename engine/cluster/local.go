@@ -50,9 +50,9 @@ func (Local) EnterPattern(_, _ string, entered func()) { entered() }
 func (Local) ExitPattern(_, _ string) {}
 
 // EnterChannel has nobody to wait for.
-func (Local) EnterChannel(_ Share, entered func()) {
+func (Local) EnterChannel(_ Share, entered func(all bool)) {
 	if entered != nil {
-		entered()
+		entered(true)
 	}
 }
 

@@ -132,6 +132,7 @@ func (b *NATS) beatHeard(o *origin, next beat, now time.Time) {
 	if next.epoch == last.epoch && next.number != last.number+1 || next.epoch != last.epoch && next.number != 1 {
 		b.stats.gaps.Add(1)
 		b.found(o)
+		b.rounds.missed(o.id)
 	}
 }
 

@@ -21,6 +21,7 @@ type times struct {
 	gone     time.Duration // without a word from a node until it is gone
 	linger   time.Duration // without a holder until a subscription ends
 	round    time.Duration // until a round ends without all answers
+	fence    time.Duration // until one ends that only has to be heard: long enough to know who is gone
 	patience time.Duration // until a message to a peer goes to all nodes
 	quiet    time.Duration // without a new node until this one has joined
 	join     time.Duration // until it has joined in any case
@@ -36,6 +37,7 @@ func (t times) withDefaults() times {
 		{&t.gone, 3500 * time.Millisecond},
 		{&t.linger, 2 * time.Second},
 		{&t.round, time.Second},
+		{&t.fence, 5 * time.Second},
 		{&t.patience, 200 * time.Millisecond},
 		{&t.quiet, 500 * time.Millisecond},
 		{&t.join, 1500 * time.Millisecond},
@@ -154,7 +156,7 @@ func newNATS(c Config) (*NATS, error) {
 	b.out = outbox{wakeC: make(chan struct{}, 1), interests: make(map[string]*interest)}
 	b.usage = usage{ledger: c.Ledger, out: &b.out}
 	b.rounds = rounds{
-		out: &b.out, timeout: b.times.round, stats: &b.stats,
+		out: &b.out, times: &b.times, stats: &b.stats,
 		asks: make(map[uint64]*ask), open: make(map[uint64]*round), live: make(map[NodeID]struct{}),
 	}
 	b.joining.Store(true)

@@ -16,6 +16,12 @@ func appendMark(dst []byte, round uint64) []byte {
 	return binary.AppendUvarint(append(dst, kindMark), round)
 }
 
+// appendFence appends the end of a round that every node answers with done when it
+// has heard all that this one said before, whatever it has yet to answer.
+func appendFence(dst []byte, round uint64) []byte {
+	return binary.AppendUvarint(append(dst, kindFence), round)
+}
+
 func appendDone(dst []byte, round uint64) []byte {
 	return binary.AppendUvarint(append(dst, kindDone), round)
 }

@@ -65,9 +65,11 @@ func (b *NATS) found(o *origin) {
 	})
 }
 
-// after calls f once all nodes have answered what was said before, or are late.
+// after calls f once all nodes have heard what was said before, or are late. It
+// waits for nothing else of them: they may keep messages of this node, and answer
+// them only when this one has answered.
 func (b *NATS) after(f func(late []NodeID)) {
-	a := b.rounds.ask(&ask{finish: func(a *ask) { f(a.late) }})
+	a := b.rounds.ask(&ask{fence: true, finish: func(a *ask) { f(a.late) }})
 	o := &b.out
 	o.mu.Lock()
 	ok, _ := o.listened(0)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// maxOpen is how many rounds may be open at once. Beyond, asks wait for the next:
-// the more is asked, the more share a round.
+// maxOpen is how many rounds of a kind may be open at once. Beyond, asks wait for
+// the next: the more is asked, the more share a round.
 const maxOpen = 8
 
 // maxFound is when an answer is long enough: what comes then is left out.
@@ -20,6 +20,7 @@ type ask struct {
 	// Immutable.
 	id     uint64
 	finish func(*ask) // called once, not under a lock
+	fence  bool       // it is over once all have heard what was said before, else once they have answered
 	first  bool       // any number of sockets above 0 will do
 	again  []byte     // the record to ask all nodes with if nobody seems to have a socket
 
@@ -36,16 +37,18 @@ type ask struct {
 
 // round waits for the nodes that were there when it began.
 type round struct {
+	fence   bool // of all its asks
 	asks    []*ask
 	waiting map[NodeID]struct{}
+	unsure  bool // somebody may not have heard its end
 	timer   *time.Timer
 }
 
 // rounds holds what this node has asked. Any goroutine.
 type rounds struct {
-	out     *outbox
-	timeout time.Duration
-	stats   *counters
+	out   *outbox
+	times *times
+	stats *counters
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -65,13 +68,13 @@ func (r *rounds) ask(a *ask) *ask {
 	return a
 }
 
-// entered registers an ask of which nothing but the end matters; nil if not even
-// that.
-func (r *rounds) entered(f func()) *ask {
+// entered registers an ask of which nothing matters but that all have heard what
+// was said before it; nil if not even that.
+func (r *rounds) entered(f func(all bool)) *ask {
 	if f == nil {
 		return nil
 	}
-	return r.ask(&ask{finish: func(*ask) { f() }})
+	return r.ask(&ask{fence: true, finish: func(a *ask) { f(!a.unsure) }})
 }
 
 // join adds a node to those that later rounds wait for.
@@ -87,8 +90,26 @@ func (r *rounds) leave(n NodeID) {
 	r.mu.Lock()
 	delete(r.live, n)
 	r.out.setHeard(len(r.live))
+	r.mu.Unlock()
+	r.strike(n, false)
+}
+
+// missed ends the wait for a node that may not have heard the fences there are.
+// Whoever calls it exchanges all shares with the node anew.
+func (r *rounds) missed(n NodeID) {
+	r.strike(n, true)
+}
+
+// strike has rounds wait for a node no longer: all, or those of fences that it may
+// have missed.
+func (r *rounds) strike(n NodeID, missed bool) {
+	r.mu.Lock()
 	var ended []uint64
 	for id, open := range r.open {
+		if _, waits := open.waiting[n]; !waits || missed && !open.fence {
+			continue
+		}
+		open.unsure = open.unsure || missed
 		if delete(open.waiting, n); len(open.waiting) == 0 {
 			ended = append(ended, id)
 		}
@@ -99,12 +120,27 @@ func (r *rounds) leave(n NodeID) {
 	}
 }
 
-// start begins a round for the asks, if another one may be open. Without a node
-// to wait for there is none, and its number is 0.
+// full reports whether no other round of that kind may be open. mu is held.
+func (r *rounds) full(fence bool) bool {
+	n := 0
+	for _, open := range r.open {
+		if open.fence == fence {
+			n++
+		}
+	}
+	return n >= maxOpen
+}
+
+// start begins a round for the asks, which are of one kind, if another one may be
+// open. Without a node to wait for there is none, and its number is 0.
 func (r *rounds) start(asks []*ask) (id uint64, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.open) >= maxOpen {
+	fence, timeout := asks[0].fence, r.times.round
+	if fence {
+		timeout = r.times.fence
+	}
+	if r.full(fence) {
 		return 0, false
 	}
 	if len(r.live) == 0 {
@@ -116,7 +152,7 @@ func (r *rounds) start(asks []*ask) (id uint64, ok bool) {
 	for n := range r.live {
 		waiting[n] = struct{}{}
 	}
-	r.open[id] = &round{asks: asks, waiting: waiting, timer: time.AfterFunc(r.timeout, func() {
+	r.open[id] = &round{fence: fence, asks: asks, waiting: waiting, timer: time.AfterFunc(timeout, func() {
 		if r.end(id) {
 			r.stats.timeouts.Add(1)
 		}
@@ -146,11 +182,11 @@ func (r *rounds) end(id uint64) bool {
 	r.mu.Lock()
 	open := r.open[id]
 	delete(r.open, id)
-	if open != nil && len(open.waiting) > 0 {
+	if open != nil {
 		late := slices.Collect(maps.Keys(open.waiting))
 		for _, a := range open.asks {
 			if !a.over {
-				a.late, a.unsure = late, true
+				a.late, a.unsure = late, a.unsure || open.unsure || len(late) > 0
 			}
 		}
 	}

@@ -156,7 +156,7 @@ func (b *NATS) ExitPeer(app, peer string) {
 func (b *NATS) EnterPattern(app, pattern string, entered func()) {
 	var space [256]byte
 	subject := appendPatternSubject(space[:0], app, pattern)
-	b.enter(subject, false, nil, nil, b.rounds.entered(entered))
+	b.enter(subject, false, nil, nil, b.rounds.entered(func(bool) { entered() }))
 }
 
 // ExitPattern lets go of a pattern.
@@ -166,7 +166,7 @@ func (b *NATS) ExitPattern(app, pattern string) {
 }
 
 // EnterChannel hears the channel and tells all nodes the share.
-func (b *NATS) EnterChannel(s Share, entered func()) {
+func (b *NATS) EnterChannel(s Share, entered func(all bool)) {
 	var space [256]byte
 	subject := appendChannelSubject(space[:0], s.App, s.Channel)
 	var record [512]byte
@@ -175,12 +175,13 @@ func (b *NATS) EnterChannel(s Share, entered func()) {
 }
 
 // enter holds a subject, tells all nodes the records and has the next round wait
-// for a, if that is not nil. Where nobody listens, or can be told, a is over at once.
+// for a, if that is not nil. Where nobody listens, or can be told, a is over at once,
+// unsure of those who are there and cannot be told.
 func (b *NATS) enter(subject []byte, once bool, records []byte, ends []int, a *ask) {
 	o := &b.out
 	o.mu.Lock()
 	o.hold(subject, once)
-	ok, _ := o.listened(len(records))
+	ok, err := o.listened(len(records))
 	if ok {
 		o.parts(subjectAll, records, ends)
 		if a != nil {
@@ -188,8 +189,13 @@ func (b *NATS) enter(subject []byte, once bool, records []byte, ends []int, a *a
 			o.wake()
 		}
 	}
+	unsure := err != nil && o.heard > 0
 	o.mu.Unlock()
-	if !ok {
+	switch {
+	case ok || a == nil:
+	case unsure:
+		b.rounds.cutOff([]*ask{a})
+	default:
 		b.rounds.finish(a)
 	}
 }

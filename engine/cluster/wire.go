@@ -34,6 +34,7 @@ const (
 	kindBye
 	kindUsage
 	kindUsageAsk
+	kindFence
 )
 
 // Why something is refused. What follows in the same payload is heard unless it

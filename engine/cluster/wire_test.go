@@ -45,6 +45,7 @@ var records = []struct {
 		func(c *cursor) any { return c.step() }, Step{App: "a", Channel: "c", Version: 9, Leaves: true, Member: Member{Peer: "p"}}},
 	{"exit", appendExit(nil, "a", "c"), func(c *cursor) any { return []string{c.text(), c.text()} }, []string{"a", "c"}},
 	{"mark", appendMark(nil, 5), func(c *cursor) any { return c.number() }, uint64(5)},
+	{"fence", appendFence(nil, 6), func(c *cursor) any { return c.number() }, uint64(6)},
 	{"done", appendDone(nil, math.MaxUint64), func(c *cursor) any { return c.number() }, uint64(math.MaxUint64)},
 	{"kick", appendKick(nil, 2, "a", "p"),
 		func(c *cursor) any { ask, a, p := c.kick(); return []any{ask, a, p} }, []any{uint64(2), "a", "p"}},
@@ -91,6 +92,7 @@ func TestGolden(t *testing.T) {
 	for i, kind := range []byte{
 		kindPublication, kindDirect, kindShare, kindStep, kindExit, kindMark, kindKick, kindPeers, kindChannels,
 		kindCount, kindMembers, kindOccupied, kindDone, kindBeat, kindBye, kindUsage, kindUsageAsk,
+		kindFence,
 	} {
 		if int(kind) != i+1 {
 			t.Errorf("kind %d is %d on the wire", i+1, kind)

@@ -5,7 +5,7 @@ package cluster
 func (b *NATS) write() {
 	defer close(b.writtenC)
 	var taken batch
-	var waiting []*ask // for a round to begin
+	var fences, marks []*ask // that wait for a round to begin
 	for range b.out.wakeC {
 		b.out.take(&taken)
 		done := taken.closed && len(taken.chunks) == 0
@@ -17,10 +17,14 @@ func (b *NATS) write() {
 			b.out.recycle(c)
 			taken.chunks[i] = nil
 		}
-		waiting = append(waiting, taken.asks...)
-		if len(waiting) > 0 && b.mark(waiting, taken.up && !taken.closed) {
-			waiting = nil
+		for _, a := range taken.asks {
+			if a.fence {
+				fences = append(fences, a)
+			} else {
+				marks = append(marks, a)
+			}
 		}
+		fences, marks = b.mark(fences, &taken), b.mark(marks, &taken)
 		if done {
 			return
 		}
@@ -88,30 +92,38 @@ func (b *NATS) publish(c *chunk, e *entry) error {
 	return b.conn.Publish(subject, payload)
 }
 
-// mark ends what was asked so far with a mark, so that a round begins. It reports
-// false if too many rounds are open for that.
-func (b *NATS) mark(asks []*ask, up bool) bool {
-	if !up {
+// mark ends what was said so far with a mark or a fence, so that a round begins for
+// the asks, which are of one kind. It returns those that still wait because too many
+// rounds are open.
+func (b *NATS) mark(asks []*ask, taken *batch) (waiting []*ask) {
+	if len(asks) == 0 {
+		return nil
+	}
+	if !taken.up || taken.closed {
 		b.rounds.cutOff(asks)
-		return true
+		return nil
 	}
 	id, ok := b.rounds.start(asks)
 	if !ok {
-		return false
+		return asks
 	}
 	if id == 0 {
 		b.rounds.conclude(asks)
-		return true
+		return nil
 	}
 	b.seq++
 	payload := make([]byte, maxHeader, 2*maxHeader)
 	start := putHeader(payload, b.id, b.seq)
-	payload = appendMark(payload, id)[start:]
+	if asks[0].fence {
+		payload = appendFence(payload, id)[start:]
+	} else {
+		payload = appendMark(payload, id)[start:]
+	}
 	b.stats.messagesOut.Add(1)
 	b.stats.bytesOut.Add(uint64(len(payload)))
 	if err := b.conn.Publish(subjectAll, payload); err != nil {
 		b.stats.lost.Add(1)
 		b.rounds.end(id)
 	}
-	return true
+	return nil
 }

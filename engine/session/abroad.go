@@ -97,10 +97,31 @@ func (l *Loop) enterChannel(p *registry.Part) *shared {
 		l.abroad.of = map[*registry.Part]*shared{}
 	}
 	l.abroad.of[p] = a
-	l.hub.bus.EnterChannel(a.share(), func() {
-		l.Post(func(l *Loop) { l.entered(a) })
-	})
+	l.exchange(a)
 	return a
+}
+
+// askAgain is how long after other nodes were asked for their shares in vain they are
+// asked again, in ms.
+const askAgain = 250
+
+// exchange tells other nodes the share and asks for theirs, again until all that have
+// not gone have told them: to a client that comes back, a snapshot that lacks one
+// says that its peers have left.
+func (l *Loop) exchange(a *shared) {
+	l.hub.bus.EnterChannel(a.share(), func(all bool) {
+		l.Post(func(l *Loop) {
+			if all {
+				l.entered(a)
+				return
+			}
+			l.at(l.now+askAgain, func(l *Loop) {
+				if a.entering {
+					l.exchange(a)
+				}
+			})
+		})
+	})
 }
 
 // entered lets those subscribe who have waited for other nodes' shares.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -14,13 +15,43 @@ type ear struct {
 	cluster.Local
 	exchanged []cluster.NodeID
 	answered  []cluster.Share
+	holds     bool             // entered is called by the test
+	entered   []func(all bool) // of channels entered since
 }
 
 func (*ear) Alone() bool { return false }
 
 func (e *ear) Exchange(with cluster.NodeID, _ cluster.Share) { e.exchanged = append(e.exchanged, with) }
 
+func (e *ear) EnterChannel(s cluster.Share, entered func(all bool)) {
+	if e.holds {
+		e.entered = append(e.entered, entered)
+		return
+	}
+	e.Local.EnterChannel(s, entered)
+}
+
 func (e *ear) Answer(_ cluster.NodeID, s cluster.Share) { e.answered = append(e.answered, s) }
+
+// loop returns a hub on the bus, its only loop, and what runs that while something
+// is to be done, and for some ms more.
+func (e *ear) loop(t *testing.T) (h *Hub, l *Loop, run func(ms int)) {
+	t.Helper()
+	h = testHubOn(t, 1, testLimits(), nil, e)
+	l = h.Loop(0)
+	wake := &flag{}
+	l.Bind(wake)
+	l.Start()
+	t.Cleanup(func() { l.timers.alarm.Stop() })
+	return h, l, func(ms int) {
+		for ; ms >= 0; ms-- {
+			for wake.up.Swap(false) {
+				l.Turn()
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
 
 // TestSharesOfOtherNodes has one channel with a subscriber here, and says what
 // another node may say of it.
@@ -98,26 +129,13 @@ func TestSharesOfOtherNodes(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := &ear{}
-				h := testHubOn(t, 1, testLimits(), nil, e)
-				l := h.Loop(0)
-				wake := &flag{}
-				l.Bind(wake)
-				l.Start()
-				defer func() { l.timers.alarm.Stop() }()
-				run := func() {
-					for wake.up.Swap(false) {
-						l.Turn()
-					}
-				}
+				h, l, run := e.loop(t)
 				w := &wire{deaf: true}
 				w.session = l.Open(w, identify(t, h.Keys(), "ann", "", all, 86400), nil)
 				textTo(w, `{"type":"subscribe","channel":"c"}`)
-				run()
+				run(0)
 				tc.say(h.Remote())
-				for range 3 {
-					run()
-					time.Sleep(2 * time.Millisecond)
-				}
+				run(6)
 				ch := h.App("app_one").Space.Find("c")
 				var roster []string
 				for _, p := range listed(l.cut(ch.Part(0))) {
@@ -133,4 +151,58 @@ func TestSharesOfOtherNodes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSubscribeWaitsForShares has a subscribe wait while a node that has not gone does
+// not tell its share: a snapshot without it would say that its peers have left.
+func TestSubscribeWaitsForShares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &ear{holds: true}
+		h, l, run := e.loop(t)
+		w := &wire{}
+		w.session = l.Open(w, identify(t, h.Keys(), "ann", "", all, 86400), nil)
+		textTo(w, `{"type":"subscribe","channel":"c","requestId":"r"}`)
+		for asked := 1; asked < 4; asked++ {
+			run(2 * askAgain)
+			if len(e.entered) != asked {
+				t.Fatalf("asked %d times for shares, want %d", len(e.entered), asked)
+			}
+			if bytes.Contains(w.out, []byte("ack")) {
+				t.Fatalf("acknowledged without a share: %s", w.out)
+			}
+			e.entered[asked-1](false)
+		}
+		run(2 * askAgain)
+		h.Remote().Share(7, cluster.Share{App: "app_one", Channel: "c", Version: 1, Members: []cluster.Member{{Peer: "bob"}}}, false)
+		e.entered[3](true)
+		run(2 * askAgain)
+		for _, want := range []string{`"type":"ack","requestId":"r"`, `"joined":[{"peerId":"bob"}]`} {
+			if !bytes.Contains(w.out, []byte(want)) {
+				t.Errorf("%s is missing: %s", want, w.out)
+			}
+		}
+		if len(e.entered) != 4 {
+			t.Errorf("asked %d times for shares, want 4", len(e.entered))
+		}
+	})
+}
+
+// TestNobodyAsksForAChannelThatEnded has the only subscriber go while a node does not
+// tell its share.
+func TestNobodyAsksForAChannelThatEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &ear{holds: true}
+		h, l, run := e.loop(t)
+		w := &wire{deaf: true}
+		w.session = l.Open(w, identify(t, h.Keys(), "ann", "", all, 86400), nil)
+		textTo(w, `{"type":"subscribe","channel":"c"}`)
+		run(0)
+		e.entered[0](false)
+		run(0)
+		w.vanish()
+		run(2 * askAgain)
+		if len(e.entered) != 1 {
+			t.Errorf("asked %d times for shares, want once", len(e.entered))
+		}
+	})
 }

@@ -315,14 +315,14 @@ func (n *meshNode) EnterPattern(_, pattern string, entered func()) {
 
 func (n *meshNode) ExitPattern(_, pattern string) { n.hear("p"+pattern, -1) }
 
-func (n *meshNode) EnterChannel(s cluster.Share, entered func()) {
+func (n *meshNode) EnterChannel(s cluster.Share, entered func(bool)) {
 	if entered != nil {
 		n.hear("c"+s.Channel, +1)
 	} else {
-		entered = func() {}
+		entered = func(bool) {}
 	}
 	n.say(false, nil, func(to *meshNode) { to.remote.Share(n.id(), s, true) })
-	n.ask(func(_ *meshNode, answer func()) { answer() }, entered)
+	n.ask(func(_ *meshNode, answer func()) { answer() }, func() { entered(true) })
 }
 
 func (n *meshNode) ExitChannel(app, channel string) {
