@@ -176,11 +176,28 @@ func (o *outbox) say(subject string, record []byte) bool {
 
 // append appends a ready record. mu is held.
 func (o *outbox) append(subject string, record []byte) {
-	c := o.room(len(subject) + len(record))
+	o.add(len(subject)+len(record), nil,
+		func(dst []byte) []byte { return append(dst, subject...) },
+		func(dst []byte) []byte { return append(dst, record...) })
+}
+
+// add appends a record in place: subject and record append what takes size bytes at
+// most together. It goes out as a request if a is one; any other a, not nil, waits
+// for the next round. mu is held.
+func (o *outbox) add(size int, a *ask, subject, record func(dst []byte) []byte) {
+	c := o.room(size)
 	before := len(c.buf)
-	c.buf = append(c.buf, subject...)
-	c.address(before)
-	c.buf = append(c.buf, record...)
+	c.buf = subject(c.buf)
+	if a.requests() {
+		c.begin(opRequest, before)
+		c.entries[c.last].ask = a.id
+	} else {
+		c.address(before)
+		if a != nil {
+			o.asks = append(o.asks, a)
+		}
+	}
+	c.buf = record(c.buf)
 	o.seal(c, before)
 }
 
@@ -201,14 +218,6 @@ func (o *outbox) listened(size int) (ok bool, err error) {
 		return false, ErrUnavailable
 	}
 	return o.heard > 0, nil
-}
-
-// sealAsk is seal for a record that the next round waits for, if a is not nil.
-func (o *outbox) sealAsk(c *chunk, before int, a *ask) {
-	if a != nil {
-		o.asks = append(o.asks, a)
-	}
-	o.seal(c, before)
 }
 
 // askAll says a record to all nodes and has the next round wait for a, as listened

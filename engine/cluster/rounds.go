@@ -336,6 +336,10 @@ func (a *ask) socketsOrUnknown() int {
 	return a.sockets
 }
 
+// requests reports whether a message is answered to this ask alone, by the first node
+// that has the peer.
+func (a *ask) requests() bool { return a != nil && a.first }
+
 // number is what is said of an ask to other nodes: 0 of none.
 func (a *ask) number() uint64 {
 	if a == nil {

@@ -24,20 +24,24 @@ func (b *NATS) Publish(p Publication, counted func(int)) error {
 	if counted != nil {
 		a = b.rounds.ask(&ask{finish: func(a *ask) { counted(a.sockets) }})
 	}
-	size := sizePublication(p)
+	return b.sayMessage(sizePublication(p), a,
+		func(dst []byte) []byte { return appendChannelSubject(dst, p.App, p.Channel) },
+		func(dst []byte) []byte { return appendPublication(dst, a.number(), p) })
+}
+
+// sayMessage says a message to a channel or a peer, which takes size bytes at most
+// with its subject, and has the next round wait for a, if that is not nil.
+func (b *NATS) sayMessage(size int, a *ask, subject, record func(dst []byte) []byte) error {
 	o := &b.out
 	o.mu.Lock()
-	if ok, err := o.believed(size); !ok {
-		o.mu.Unlock()
+	ok, err := o.believed(size)
+	if ok {
+		o.add(size, a, subject, record)
+	}
+	o.mu.Unlock()
+	if !ok {
 		return b.rounds.unasked(a, err)
 	}
-	c := o.room(size)
-	before := len(c.buf)
-	c.buf = appendChannelSubject(c.buf, p.App, p.Channel)
-	c.address(before)
-	c.buf = appendPublication(c.buf, a.number(), p)
-	o.sealAsk(c, before, a)
-	o.mu.Unlock()
 	return nil
 }
 
@@ -51,30 +55,13 @@ func (b *NATS) Send(d Direct, one bool, reached func(int)) error {
 		a = b.rounds.ask(&ask{finish: func(a *ask) { reached(a.socketsOrUnknown()) }, first: one})
 		a.again = appendDirect(nil, a.id, flags, d)
 	}
-	size := sizeDirect(d)
-	o := &b.out
-	o.mu.Lock()
-	if ok, err := o.believed(size); !ok {
-		o.mu.Unlock()
-		return b.rounds.unasked(a, err)
-	}
-	c := o.room(size)
-	before := len(c.buf)
-	c.buf = appendPeerSubject(c.buf, d.App, d.To)
-	if a != nil && one {
-		c.begin(opRequest, before)
-		c.entries[len(c.entries)-1].ask = a.id
-		c.buf = append(c.buf, a.again...)
-		o.seal(c, before)
-		o.mu.Unlock()
+	err := b.sayMessage(sizeDirect(d), a,
+		func(dst []byte) []byte { return appendPeerSubject(dst, d.App, d.To) },
+		func(dst []byte) []byte { return appendDirect(dst, a.number(), flags, d) })
+	if err == nil && a.requests() {
 		b.rounds.patience(a, b.times.patience)
-		return nil
 	}
-	c.address(before)
-	c.buf = appendDirect(c.buf, a.number(), flags, d)
-	o.sealAsk(c, before, a)
-	o.mu.Unlock()
-	return nil
+	return err
 }
 
 // Kick tells all nodes.
@@ -207,13 +194,11 @@ func (b *NATS) ExitChannel(app, channel string) {
 	o := &b.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if ok, _ := o.listened(recordRoom); ok {
-		c := o.room(recordRoom + len(subject) + len(app) + len(channel))
-		before := len(c.buf)
-		c.buf = append(c.buf, subject...)
-		c.address(before)
-		c.buf = appendExit(c.buf, app, channel)
-		o.seal(c, before)
+	size := recordRoom + len(subject) + len(app) + len(channel)
+	if ok, _ := o.listened(size); ok {
+		o.add(size, nil,
+			func(dst []byte) []byte { return append(dst, subject...) },
+			func(dst []byte) []byte { return appendExit(dst, app, channel) })
 	}
 	o.release(subject, time.Now().Add(b.times.linger))
 }
@@ -224,15 +209,11 @@ func (b *NATS) Tell(s Step) {
 	o := &b.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if ok, _ := o.listened(size); !ok {
-		return
+	if ok, _ := o.listened(size); ok {
+		o.add(size, nil,
+			func(dst []byte) []byte { return appendChannelSubject(dst, s.App, s.Channel) },
+			func(dst []byte) []byte { return appendStep(dst, s) })
 	}
-	c := o.room(size)
-	before := len(c.buf)
-	c.buf = appendChannelSubject(c.buf, s.App, s.Channel)
-	c.address(before)
-	c.buf = appendStep(c.buf, s)
-	o.seal(c, before)
 }
 
 // Exchange tells one node the share and asks for its.
