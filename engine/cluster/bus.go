@@ -25,7 +25,7 @@ type Publication struct {
 	FromMetadata []byte // raw JSON object or nil
 	Data         []byte // raw JSON value
 	// Frame is the message without metadata, a whole text frame: what
-	// subscribers get. On its way out it may be nil; then the Bus makes it.
+	// subscribers get. It may be nil where the Bus is alone.
 	Frame []byte
 }
 

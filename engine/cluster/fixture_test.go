@@ -203,7 +203,7 @@ func (n *node) publishes(channel, from, text string) error {
 }
 
 func message(channel, from, text string) Publication {
-	return Publication{App: app, Channel: channel, From: from, Data: []byte(`"` + text + `"`)}
+	return framed(Publication{App: app, Channel: channel, From: from, Data: []byte(`"` + text + `"`)})
 }
 
 func directTo(to, from, text string) Direct {

@@ -1,12 +1,10 @@
 package cluster
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
-
-	"signalbox/protocol"
-	"signalbox/protocol/frame"
 )
 
 // Alone reports that there can be other nodes.
@@ -17,9 +15,6 @@ func (b *NATS) ID() NodeID { return b.id }
 
 // Publish tells the nodes that hear the channel.
 func (b *NATS) Publish(p Publication, counted func(int)) error {
-	if p.Frame == nil {
-		p.Frame = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, p.Channel, p.From, nil, p.Data))
-	}
 	var a *ask
 	if counted != nil {
 		a = b.rounds.ask(&ask{finish: func(a *ask) { counted(a.sockets) }})
@@ -96,10 +91,7 @@ func (b *NATS) Channels(app, prefix, after string, limit int, found func([]Occup
 // subscribers of a channel know all its peers, so the highest number is right.
 func merge(found []Occupied, limit int) []Occupied {
 	slices.SortFunc(found, func(a, b Occupied) int {
-		if c := strings.Compare(a.Channel, b.Channel); c != 0 {
-			return c
-		}
-		return b.Peers - a.Peers
+		return cmp.Or(strings.Compare(a.Channel, b.Channel), b.Peers-a.Peers)
 	})
 	found = slices.CompactFunc(found, func(a, b Occupied) bool { return a.Channel == b.Channel })
 	return found[:min(limit, len(found))]

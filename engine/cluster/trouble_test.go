@@ -552,7 +552,7 @@ func TestNothingIsDroppedOnTheWay(t *testing.T) {
 	say(1, appendBeat(nil, beat{name: "many", epoch: 1, number: 1}))
 	const messages = 3 * maxQueue
 	for i := range messages {
-		say(uint64(i+2), appendPublication(nil, 0, framed(message("room", "alice", fmt.Sprint(i)))))
+		say(uint64(i+2), appendPublication(nil, 0, message("room", "alice", fmt.Sprint(i))))
 	}
 	if err := many.Flush(); err != nil {
 		t.Fatal(err)

@@ -220,7 +220,7 @@ func said(t testing.TB) (b *NATS, forget func()) {
 
 func TestPublishAllocates(t *testing.T) {
 	b, forget := said(t)
-	p := framed(message("tenant-17/room-123456/telemetry", "alice", strings.Repeat("x", 128)))
+	p := message("tenant-17/room-123456/telemetry", "alice", strings.Repeat("x", 128))
 	n := 0
 	got := testing.AllocsPerRun(10_000, func() {
 		if err := b.Publish(p, nil); err != nil {
@@ -238,7 +238,7 @@ func TestPublishAllocates(t *testing.T) {
 func TestHearingAllocates(t *testing.T) {
 	b := discard()
 	b.members.origins[7] = &origin{id: 7, tally: newTally(&b.out, "")}
-	p := framed(message("tenant-17/room-123456/telemetry", "alice", strings.Repeat("x", 128)))
+	p := message("tenant-17/room-123456/telemetry", "alice", strings.Repeat("x", 128))
 	text := payload(7, 1, appendPublication(nil, 0, p)...)
 	got := testing.AllocsPerRun(10_000, func() {
 		b.members.origins[7].seq = 0
@@ -258,7 +258,7 @@ func BenchmarkPublish(b *testing.B) {
 	for _, size := range []int{128, 1024, 16384} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			bus, forget := said(b)
-			p := framed(message("tenant-17/room-123456/telemetry", "alice", strings.Repeat("x", size)))
+			p := message("tenant-17/room-123456/telemetry", "alice", strings.Repeat("x", size))
 			b.ReportAllocs()
 			n := 0
 			for b.Loop() {
@@ -282,7 +282,7 @@ func BenchmarkHear(b *testing.B) {
 			bus := discard()
 			o := &origin{id: 7, tally: newTally(&bus.out, "")}
 			bus.members.origins[7] = o
-			p := framed(message("tenant-17/room-123456/telemetry", "alice", strings.Repeat("x", size)))
+			p := message("tenant-17/room-123456/telemetry", "alice", strings.Repeat("x", size))
 			text := payload(7, 1, appendPublication(nil, 0, p)...)
 			b.ReportAllocs()
 			for b.Loop() {

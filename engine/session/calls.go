@@ -71,12 +71,16 @@ func (t *tally) wait(ctx context.Context) (int, error) {
 // cluster.ErrUnavailable it has reached those on this node.
 func (h *Hub) Publish(ctx context.Context, app, channel, from string, meta, data []byte) (int, error) {
 	h.published.Add(1)
+	p := cluster.Publication{
+		App: app, Channel: channel, From: from, FromMetadata: meta, Data: data,
+		Frame: frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, channel, from, nil, data)),
+	}
 	t := newTally(2)
-	failure := h.bus.Publish(cluster.Publication{App: app, Channel: channel, From: from, FromMetadata: meta, Data: data}, t.add)
+	failure := h.bus.Publish(p, t.add)
 	if failure != nil {
 		t.add(0)
 	}
-	h.publishHere(cluster.Publication{App: app, Channel: channel, From: from, FromMetadata: meta, Data: data}, t.add)
+	h.publishHere(p, t.add)
 	n, err := t.wait(ctx)
 	return n, errors.Join(failure, err)
 }
@@ -88,11 +92,7 @@ func (h *Hub) publishHere(p cluster.Publication, done func(int)) {
 	ch := a.Space.Find(p.Channel)
 	to := h.targets(a, ch)
 	m := &publication{app: a, ch: ch, channel: p.Channel, from: p.From, meta: string(p.FromMetadata), except: noSocket, kept: true, at: h.time()}
-	f := p.Frame
-	if f == nil {
-		f = frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, p.Channel, p.From, nil, p.Data))
-	}
-	m.hold(f, len(p.Data))
+	m.hold(p.Frame, len(p.Data))
 	h.fanOut(m, to, then(to.Len(), done))
 }
 
