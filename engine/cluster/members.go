@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -77,13 +78,7 @@ func (m *members) list() []NodeStats {
 		nodes = append(nodes, n)
 	}
 	slices.SortFunc(nodes, func(a, b NodeStats) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	return nodes
 }

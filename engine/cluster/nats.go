@@ -136,7 +136,7 @@ func Join(ctx context.Context, c Config) (*NATS, error) {
 func newNATS(c Config) (*NATS, error) {
 	b := &NATS{
 		name: c.Name, log: c.Logger, times: c.times.withDefaults(), connections: c.Connections,
-		maxPayload: int64(max(chunkSize, c.MaxMessageSize+payloadSlack)),
+		maxPayload: MinPayload(c.MaxMessageSize),
 		messageC:   make(chan *nats.Msg, maxQueue),
 		linkC:      make(chan struct{}, 1), startC: make(chan Node), metC: make(chan struct{}, 1),
 		clashC: make(chan error, 1), writtenC: make(chan struct{}),
@@ -234,9 +234,6 @@ func (b *NATS) Close() {
 
 // helloHeard answers a hello, or turns away a node that speaks another format.
 func (b *NATS) helloHeard(m *nats.Msg) {
-	if m.Subject == b.welcome && len(m.Data) == 0 {
-		return // NATS itself: nobody has heard the hello
-	}
 	h, err := parseHello(m.Data)
 	if err != nil {
 		b.refuse(err)

@@ -226,10 +226,7 @@ func (l *Loop) replaceShare(a *shared, from cluster.NodeID, life uint64, s clust
 		}
 		l.followAway(a, h.Join(m.Peer, ref, m.Meta))
 	}
-	if a.nodes == nil {
-		a.nodes = map[cluster.NodeID]known{}
-	}
-	a.nodes[from] = known{version: s.Version, life: life}
+	a.know(from, known{version: s.Version, life: life})
 	l.left -= len(s.Members) / 16
 }
 
@@ -241,12 +238,12 @@ func (l *Loop) followStep(a *shared, from cluster.NodeID, s cluster.Step) {
 		return // the share is on its way, and this is in it
 	case !ok || s.Version != k.version+1:
 		k.asked = true
-		l.know(a, from, k)
+		a.know(from, k)
 		l.hub.bus.Exchange(from, a.share())
 		return
 	}
 	k.version = s.Version
-	l.know(a, from, k)
+	a.know(from, k)
 	h, ref := a.part.Roster, presence.AwayRef(uint64(from))
 	if s.Leaves {
 		l.followAway(a, h.Leave(s.Member.Peer, ref))
@@ -255,7 +252,7 @@ func (l *Loop) followStep(a *shared, from cluster.NodeID, s cluster.Step) {
 	}
 }
 
-func (l *Loop) know(a *shared, from cluster.NodeID, k known) {
+func (a *shared) know(from cluster.NodeID, k known) {
 	if a.nodes == nil {
 		a.nodes = map[cluster.NodeID]known{}
 	}
