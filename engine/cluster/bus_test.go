@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestMessagesComeInOrder(t *testing.T) {
@@ -291,6 +292,29 @@ func TestSubscriptionsLinger(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.after(`message room alice "hi"`)
+}
+
+// TestManyExpireInTurns has far more peers leave at once than end under one lock.
+func TestManyExpireInTurns(t *testing.T) {
+	b, forget := said(t)
+	const peers = 2*maxExpired + 1
+	for _, change := range []func(app, peer string){b.EnterPeer, b.ExitPeer} {
+		for i := range peers {
+			change(app, fmt.Sprint(i))
+		}
+	}
+	forget()
+	later := time.Now().Add(time.Hour)
+	if got := b.out.expireSome(later); got != maxExpired {
+		t.Errorf("%d expired under one lock, want %d", got, maxExpired)
+	}
+	b.out.expire(later)
+	if got := b.Stats().Subscriptions; got != 0 {
+		t.Errorf("%d are left", got)
+	}
+	if got := len(b.out.chunks[0].entries); got != peers {
+		t.Errorf("the writer is told of %d, want %d", got, peers)
+	}
 }
 
 func TestAloneEverythingIsCalledAtOnce(t *testing.T) {

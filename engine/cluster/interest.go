@@ -54,12 +54,19 @@ func (o *outbox) release(subject []byte, until time.Time) {
 	}
 }
 
+// maxExpired is how many interests end under one lock, for which loops may wait.
+const maxExpired = 1024
+
 // expire ends what has been without a holder for long enough.
 func (o *outbox) expire(now time.Time) {
+	for o.expireSome(now) == maxExpired {
+	}
+}
+
+func (o *outbox) expireSome(now time.Time) (n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n := 0
-	for ; n < len(o.lingering) && !o.lingering[n].due.After(now); n++ {
+	for ; n < min(len(o.lingering), maxExpired) && !o.lingering[n].due.After(now); n++ {
 		if l := o.lingering[n]; l.due.Equal(l.interest.due) {
 			delete(o.interests, l.subject)
 			o.command(opUnsubscribe, l.interest)
@@ -68,6 +75,7 @@ func (o *outbox) expire(now time.Time) {
 	if o.lingering = o.lingering[n:]; len(o.lingering) == 0 {
 		o.lingering = nil
 	}
+	return n
 }
 
 // command has the writer begin or end a subscription, in order with what is
