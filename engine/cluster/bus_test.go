@@ -250,6 +250,30 @@ func TestSharesComeBeforeEntered(t *testing.T) {
 	c.after(`share room 1 +alice{"n":1}`)
 }
 
+// TestRostersAloneSettle: where nothing but changes of rosters comes, the node
+// catches up now and then, so that what waits for the loops has a bound.
+func TestRostersAloneSettle(t *testing.T) {
+	b := discard()
+	r := &recorder{eventC: make(chan string, 3*maxUnsettled)}
+	b.node = r
+	b.members.origins[7] = &origin{id: 7, tally: newTally(&b.out, "")}
+	for i := range uint64(2 * maxUnsettled) {
+		step := appendStep(nil, Step{App: app, Channel: "room", Version: i, Member: Member{Peer: "bob"}})
+		if err := b.payload(payload(7, i+1, step...), b.ticked); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settled := 0
+	for range len(r.eventC) {
+		if <-r.eventC == "settle" {
+			settled++
+		}
+	}
+	if settled != 2 {
+		t.Errorf("settled %d times, want 2", settled)
+	}
+}
+
 func TestLargeShareComesWhole(t *testing.T) {
 	t.Parallel()
 	nodes := joinAll(t, natsServer(t, -1), "a", "b")

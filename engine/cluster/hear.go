@@ -183,11 +183,22 @@ func startsLife(c cursor) bool {
 	return !c.bad && first.epoch == 1 && first.number == 1
 }
 
+// maxUnsettled is how many changes of rosters wait for the loops at most. Where
+// nothing else comes between them, as when all shares are exchanged, NATS is to wait.
+const maxUnsettled = 4096
+
+// unsettle notes that the node was told of a change of a roster.
+func (b *NATS) unsettle() {
+	if b.unsettled++; b.unsettled == maxUnsettled {
+		b.settle()
+	}
+}
+
 // settle has the node catch up with what it was told of rosters, so that what
 // comes next does not overtake it.
 func (b *NATS) settle() {
-	if b.unsettled {
-		b.unsettled = false
+	if b.unsettled > 0 {
+		b.unsettled = 0
 		b.node.Settle()
 	}
 }
@@ -290,8 +301,8 @@ func (b *NATS) roster(o *origin, kind byte, c *cursor) error {
 		}
 		whole, ok, err := o.partial.add(s, flags&flagMore != 0)
 		if ok {
-			b.unsettled = true
 			b.node.Share(o.id, whole, flags&flagAsked != 0)
+			b.unsettle()
 		}
 		return err
 	case kindStep:
@@ -302,8 +313,8 @@ func (b *NATS) roster(o *origin, kind byte, c *cursor) error {
 		if err := b.check.step(s); err != nil {
 			return err
 		}
-		b.unsettled = true
 		b.node.Step(o.id, s)
+		b.unsettle()
 	case kindExit:
 		app, channel := c.text(), c.text()
 		if c.bad {
@@ -312,8 +323,8 @@ func (b *NATS) roster(o *origin, kind byte, c *cursor) error {
 		if err := b.check.channel(app, channel); err != nil {
 			return err
 		}
-		b.unsettled = true
 		b.node.Exit(o.id, app, channel)
+		b.unsettle()
 	}
 	return nil
 }

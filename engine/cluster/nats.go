@@ -92,7 +92,7 @@ type NATS struct {
 	check     checker
 	payloads  uint64 // messages of NATS heard
 	keeping   bool   // some messages are kept
-	unsettled bool   // the node was told of rosters since it last caught up
+	unsettled int    // changes of rosters that the node was told of since it last caught up
 	epoch     uint64
 	beats     uint64 // in this epoch
 	beaten    time.Time
