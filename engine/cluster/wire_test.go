@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"signalbox/engine/quota"
 	"signalbox/protocol"
 	"signalbox/protocol/frame"
 )
@@ -59,6 +60,9 @@ var records = []struct {
 		func(c *cursor) any { return []any{c.number(), c.members()} }, []any{uint64(6), []Member{{"p", ""}}}},
 	{"occupied", appendOccupied(nil, 7, []Occupied{{"c", 3}}),
 		func(c *cursor) any { return []any{c.number(), c.occupied()} }, []any{uint64(7), []Occupied{{"c", 3}}}},
+	{"usage", appendUsage(nil, nil, []quota.Sockets{{App: "a", Open: 4}}),
+		func(c *cursor) any { shares, open := c.usage(); return []any{len(shares), open} }, []any{0, []quota.Sockets{{App: "a", Open: 4}}}},
+	{"question for usage", appendUsageAsk(nil, true), func(c *cursor) any { return c.byte() }, byte(1)},
 	{"beat", appendBeat(nil, beat{"n", 1, 2, 3}), func(c *cursor) any { return c.beat() }, beat{"n", 1, 2, 3}},
 }
 
@@ -69,9 +73,12 @@ func TestRecordsComeBack(t *testing.T) {
 			if got := tt.read(&c); !reflect.DeepEqual(got, tt.want) || c.bad || len(c.rest) > 0 {
 				t.Errorf("got %#v, want %#v; %d bytes left", got, tt.want, len(c.rest))
 			}
+			if !legible(cursor{rest: tt.text}) {
+				t.Error("a node that begins with it would be no node")
+			}
 			for cut := 1; cut < len(tt.text); cut++ {
 				c := cursor{rest: tt.text[1:cut]}
-				if tt.read(&c); !c.bad {
+				if tt.read(&c); !c.bad || legible(cursor{rest: tt.text[:cut]}) {
 					t.Errorf("cut to %d of %d bytes it still reads", cut, len(tt.text))
 				}
 			}
