@@ -1,8 +1,11 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // ErrUnavailable says that the other nodes cannot be reached now. What was to be
@@ -117,6 +120,17 @@ type Bus interface {
 type Occupied struct {
 	Channel string
 	Peers   int
+}
+
+// FirstChannels returns the first of the channels in order of their names, each
+// once, at most limit, in found's memory. Nodes with subscribers of a channel know
+// all its peers, so the highest number is right.
+func FirstChannels(found []Occupied, limit int) []Occupied {
+	slices.SortFunc(found, func(a, b Occupied) int {
+		return cmp.Or(strings.Compare(a.Channel, b.Channel), b.Peers-a.Peers)
+	})
+	found = slices.CompactFunc(found, func(a, b Occupied) bool { return a.Channel == b.Channel })
+	return found[:min(limit, len(found))]
 }
 
 // Node is this node, as the bus sees it. Its methods are called on one goroutine,

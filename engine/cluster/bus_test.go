@@ -194,7 +194,7 @@ func TestPeersAndChannels(t *testing.T) {
 		many = append(many, Member{Peer: fmt.Sprintf("peer-%05d", i), Meta: `{"text":"` + strings.Repeat("x", 100) + `"}`})
 	}
 	b.r.members, c.r.members = many[:3000], many[1000:]
-	b.r.occupied = []Occupied{{"a", 1}, {"c", 2}, {"d", 9}}
+	b.r.occupied = []Occupied{{"a", 1}, {"c", 2}, {"d", 9}, {"B", 1}}
 	c.r.occupied = []Occupied{{"b", 1}, {"c", 3}}
 
 	peersC := make(chan []Member, 1)
@@ -202,7 +202,7 @@ func TestPeersAndChannels(t *testing.T) {
 		t.Fatal(err)
 	}
 	channelsC := make(chan []Occupied, 1)
-	if err := a.Channels(app, "", "", 3, func(o []Occupied) { channelsC <- o }); err != nil {
+	if err := a.Channels(app, "", "B", 3, func(o []Occupied) { channelsC <- o }); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-peersC; !slices.Equal(got, many) {

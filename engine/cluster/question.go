@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"signalbox/engine/auth"
 	"signalbox/protocol"
@@ -55,6 +56,11 @@ func (c *cursor) peers() (ask uint64, app, channel string) {
 type page struct {
 	app, prefix, after string
 	limit              int
+}
+
+// lacks reports whether a channel was not asked for.
+func (p page) lacks(o Occupied) bool {
+	return o.Channel <= p.after || !strings.HasPrefix(o.Channel, p.prefix)
 }
 
 func appendChannels(dst []byte, ask uint64, p page) []byte {

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -82,19 +81,11 @@ func union(members []Member) []Member {
 
 // Channels asks all nodes.
 func (b *NATS) Channels(app, prefix, after string, limit int, found func([]Occupied)) error {
-	limit = min(limit, maxChannels)
-	a := b.rounds.ask(&ask{finish: func(a *ask) { found(merge(a.occupied, limit)) }})
-	return b.question(a, appendChannels(nil, a.id, page{app, prefix, after, limit}))
-}
-
-// merge returns the first channels of several lists, each once. Nodes with
-// subscribers of a channel know all its peers, so the highest number is right.
-func merge(found []Occupied, limit int) []Occupied {
-	slices.SortFunc(found, func(a, b Occupied) int {
-		return cmp.Or(strings.Compare(a.Channel, b.Channel), b.Peers-a.Peers)
-	})
-	found = slices.CompactFunc(found, func(a, b Occupied) bool { return a.Channel == b.Channel })
-	return found[:min(limit, len(found))]
+	p := page{app, prefix, after, min(limit, maxChannels)}
+	a := b.rounds.ask(&ask{finish: func(a *ask) {
+		found(FirstChannels(slices.DeleteFunc(a.occupied, p.lacks), p.limit))
+	}})
+	return b.question(a, appendChannels(nil, a.id, p))
 }
 
 // question tells all nodes something, and has the next round wait for a, if that

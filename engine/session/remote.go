@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -209,22 +207,6 @@ func (h *Hub) occupied(app, prefix, after string, limit int) []cluster.Occupied 
 	return found
 }
 
-// merged returns the first channels of both lists, each in the order of names, a
-// channel of both with the larger number of peers.
-func merged(a, b []cluster.Occupied, limit int) []cluster.Occupied {
-	all := slices.Concat(a, b)
-	slices.SortStableFunc(all, func(x, y cluster.Occupied) int { return strings.Compare(x.Channel, y.Channel) })
-	one := all[:0]
-	for _, c := range all {
-		if n := len(one); n > 0 && one[n-1].Channel == c.Channel {
-			one[n-1].Peers = max(one[n-1].Peers, c.Peers)
-			continue
-		}
-		one = append(one, c)
-	}
-	return one[:min(limit, len(one))]
-}
-
 // askChannels returns the first channels with peers of the whole cluster.
 func (h *Hub) askChannels(ctx context.Context, app, prefix, after string, limit int) ([]cluster.Occupied, error) {
 	foundC := make(chan []cluster.Occupied, 1)
@@ -233,7 +215,7 @@ func (h *Hub) askChannels(ctx context.Context, app, prefix, after string, limit 
 	}
 	select {
 	case there := <-foundC:
-		return merged(h.occupied(app, prefix, after, limit), there, limit), nil
+		return cluster.FirstChannels(append(there, h.occupied(app, prefix, after, limit)...), limit), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
