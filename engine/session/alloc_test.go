@@ -18,7 +18,7 @@ func newAudience(t testing.TB, subscribers int) *audience {
 	h := testHub(t, 1, testLimits())
 	a := &audience{loop: h.Loop(0)}
 	a.loop.Bind(&a.flag)
-	id := identify(t, h.Keys(), "p", `{"name":"p"}`, []string{"publish", "subscribe", "send"}, 86400)
+	id := identify(t, h.Keys(), "publisher", `{"name":"p"}`, []string{"publish", "subscribe", "send"}, 86400)
 	open := func() *wire {
 		w := &wire{deaf: true}
 		w.session = a.loop.Open(w, id, nil)
@@ -59,6 +59,7 @@ func TestAllocations(t *testing.T) {
 		{"a publish to nobody", `{"type":"publish","channel":"x","data":1}`, 0, 1},
 		{"a publish to one", `{"type":"publish","channel":"c","data":1,"requestId":"r"}`, 1, 1},
 		{"a publish to a thousand", `{"type":"publish","channel":"c","data":1,"requestId":"r"}`, 1000, 1},
+		{"a direct to its own peer", `{"type":"send","to":"publisher","data":1}`, 0, 4},
 	} {
 		a := newAudience(t, tc.subscribers)
 		frame := clientFrame(1, []byte(tc.text))

@@ -236,32 +236,38 @@ func (s *Session) direct(r *request) {
 		return
 	}
 	refs := s.app.Space.Sockets(r.To)
-	if len(refs) == 0 && h.alone {
+	switch {
+	case len(refs) == 0 && h.alone:
 		s.refuse(r.RequestID, protocol.PeerNotFound)
 		return
-	}
-	d := cluster.Direct{App: s.app.ID, To: string(r.To), From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data}
-	if len(refs) == 0 {
-		s.directAway(d, r)
+	case len(refs) == 0:
+		s.directAway(r)
 		return
+	case !h.alone:
+		// The sockets here have it: that none elsewhere may is no failure.
+		_ = h.bus.Send(s.directFor(r), true, nil)
 	}
-	// The sockets here have it: that none elsewhere may is no failure.
-	_ = h.bus.Send(d, true, nil)
-	text := protocol.AppendDirect(nil, s.peer.ID, raw(s.meta), r.Data)
-	h.sendDirect(refs, s.peer.ID, frame.AppendFrame(nil, frame.OpText, text), s.loop, nil)
-	s.loop.counts.Directs++
+	l := s.loop
+	l.text = protocol.AppendDirect(l.text[:0], s.peer.ID, raw(s.meta), r.Data)
+	h.sendDirect(refs, s.peer.ID, frame.AppendFrame(nil, frame.OpText, l.text), l, nil)
+	l.counts.Directs++
 	s.ack(r.RequestID)
 	for _, ref := range refs {
 		s.giveWay(1 << ref.Loop())
 	}
 }
 
+// directFor is the message that the client sends to a peer, as other nodes get it.
+func (s *Session) directFor(r *request) cluster.Direct {
+	return cluster.Direct{App: s.app.ID, To: string(r.To), From: s.peer.ID, FromMetadata: raw(s.meta), Data: r.Data}
+}
+
 // directAway sends a message to a peer that has no socket here. The session's
 // input waits until some node has it, or none.
-func (s *Session) directAway(d cluster.Direct, r *request) {
+func (s *Session) directAway(r *request) {
 	l, ref, id := s.loop, s.ref(), slices.Clone(r.RequestID)
 	s.held = true
-	err := l.hub.bus.Send(d, true, func(sockets int) {
+	err := l.hub.bus.Send(s.directFor(r), true, func(sockets int) {
 		l.Post(func(l *Loop) {
 			if s := l.session(ref); s != nil {
 				s.directed(id, sockets)
