@@ -1,10 +1,6 @@
 package cluster
 
-import (
-	"encoding/binary"
-
-	json "github.com/goccy/go-json"
-)
+import "encoding/binary"
 
 // beat is what a node says of itself once a second.
 type beat struct {
@@ -25,23 +21,18 @@ func (c *cursor) beat() beat {
 	return beat{name: c.text(), epoch: c.number(), number: c.number(), connections: c.number()}
 }
 
-// hello is what a node says of itself in words that every format understands.
-type hello struct {
-	Node    string `json:"node"`
-	ID      string `json:"id"`
-	Format  int    `json:"format"`
-	Version string `json:"version"`
+// sayBeat tells all nodes that this one lives.
+func (b *NATS) sayBeat() {
+	if b.out.say(subjectAll, b.beat()) {
+		b.beats++
+	}
 }
 
-// maxHello is what a hello may measure, in bytes.
-const maxHello = 1024
-
-func parseHello(text []byte) (h hello, err error) {
-	if len(text) > maxHello {
-		return h, errSize
+// beat returns this node's next beat.
+func (b *NATS) beat() []byte {
+	next := beat{name: b.name, epoch: b.epoch, number: b.beats + 1}
+	if b.connections != nil {
+		next.connections = uint64(max(b.connections(), 0))
 	}
-	if err := json.Unmarshal(text, &h); err != nil || h.ID == "" || !validNode(h.Node) || !validNode(h.ID) || !validNode(h.Version) {
-		return hello{}, errJSON
-	}
-	return h, nil
+	return appendBeat(nil, next)
 }

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -230,54 +229,4 @@ func (b *NATS) Close() {
 		b.rounds.close()
 		b.stopServer()
 	})
-}
-
-// helloHeard answers a hello, or turns away a node that speaks another format.
-func (b *NATS) helloHeard(m *nats.Msg) {
-	h, err := parseHello(m.Data)
-	if err != nil {
-		b.refuse(err)
-		return
-	}
-	asked := m.Subject == subjectHello && m.Reply == prefixWelcome+h.ID && h.ID != b.id.String()
-	if asked && !badToken(h.ID) {
-		b.out.hello(m.Reply)
-		b.beaten = time.Time{} // a beat with the next tick
-	}
-	if h.Format == format {
-		return
-	}
-	clash := fmt.Errorf("cluster: node %s runs version %s, which speaks format %d; this one speaks format %d",
-		h.Node, h.Version, h.Format, format)
-	if b.joining.Load() {
-		select {
-		case b.clashC <- clash:
-		default:
-		}
-		return
-	}
-	if _, said := b.members.foreign[h.ID]; !said && len(b.members.foreign) < maxNodes {
-		b.members.foreign[h.ID] = struct{}{}
-		b.log.Error("a node that speaks another format is ignored",
-			"node", h.Node, "version", h.Version, "format", h.Format, "own", format)
-	}
-}
-
-// badToken reports whether s can not be one token of a subject as it is.
-func badToken(s string) bool { return string(appendToken(nil, s)) != s }
-
-// sayBeat tells all nodes that this one lives.
-func (b *NATS) sayBeat() {
-	if b.out.say(subjectAll, b.beat()) {
-		b.beats++
-	}
-}
-
-// beat returns this node's next beat.
-func (b *NATS) beat() []byte {
-	next := beat{name: b.name, epoch: b.epoch, number: b.beats + 1}
-	if b.connections != nil {
-		next.connections = uint64(max(b.connections(), 0))
-	}
-	return appendBeat(nil, next)
 }
