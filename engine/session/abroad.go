@@ -296,10 +296,12 @@ func (l *Loop) followAway(a *shared, c presence.Change) {
 // last to the first, and done at the end: f may end a channel, and those that come
 // meanwhile are passed over.
 func (l *Loop) eachShared(from int, f func(*Loop, *shared), done func()) {
-	const batch = 256
+	const batch, members = 256, 16 // so many members are about as much as a channel
 	i := min(from, len(l.abroad.list)) - 1
-	for end := i - batch; i >= 0 && i > end; i-- {
-		f(l, l.abroad.list[i])
+	for weight := 0; i >= 0 && weight < batch; i-- {
+		a := l.abroad.list[i]
+		weight += 1 + a.part.Roster.Len()/members
+		f(l, a)
 	}
 	if i < 0 {
 		done()

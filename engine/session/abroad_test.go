@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -51,6 +52,39 @@ func (e *ear) loop(t *testing.T) (h *Hub, l *Loop, run func(ms int)) {
 			time.Sleep(time.Millisecond)
 		}
 	}
+}
+
+// TestLargeSharesTakeTurns: a turn goes through fewer channels the larger they are.
+func TestLargeSharesTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const channels, members = 20, 1000
+		e := &ear{}
+		h, l, run := e.loop(t)
+		w := &wire{deaf: true}
+		w.session = l.Open(w, identify(t, h.Keys(), "ann", "", all, 86400), nil)
+		node := h.Remote()
+		for i := range channels {
+			channel := fmt.Sprint("c", i)
+			textTo(w, `{"type":"subscribe","channel":%q}`, channel)
+			run(0)
+			s := cluster.Share{App: "app_one", Channel: channel, Version: 1}
+			for j := range members {
+				s.Members = append(s.Members, cluster.Member{Peer: fmt.Sprint("peer", j)})
+			}
+			node.Share(7, s, false)
+			run(0)
+		}
+		told := false
+		node.Found(8, func() { told = true })
+		run(0)
+		if got := len(e.exchanged); got == 0 || got > channels/2 || told {
+			t.Errorf("%d of %d channels were exchanged at once", got, channels)
+		}
+		run(2 * channels)
+		if got := len(e.exchanged); got != channels || !told {
+			t.Errorf("%d of %d channels were exchanged, told %v", got, channels, told)
+		}
+	})
 }
 
 // TestSharesOfOtherNodes has one channel with a subscriber here, and says what
