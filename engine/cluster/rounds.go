@@ -11,8 +11,9 @@ import (
 // the next: the more is asked, the more share a round.
 const maxOpen = 8
 
-// maxFound is when an answer is long enough: what comes then is left out.
-const maxFound = 1 << 20
+// maxFound is how many bytes of answers to an ask are kept: what comes then is left
+// out.
+const maxFound = 256 << 20
 
 // ask is a question to other nodes, or something that all of them must have
 // heard.
@@ -33,6 +34,7 @@ type ask struct {
 	sockets  int
 	members  []Member
 	occupied []Occupied
+	size     int // of members and occupied, in bytes
 }
 
 // round waits for the nodes that were there when it began.
@@ -303,9 +305,18 @@ func (r *rounds) count(id uint64, sockets int) {
 
 // found adds what a node knows of a roster or of channels.
 func (r *rounds) found(id uint64, members []Member, occupied []Occupied) {
+	const entry = 32 // what an entry takes beside its texts, about
+	size := entry * (len(members) + len(occupied))
+	for _, m := range members {
+		size += len(m.Peer) + len(m.Meta)
+	}
+	for _, o := range occupied {
+		size += len(o.Channel)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if a := r.asks[id]; a != nil && len(a.members)+len(a.occupied) < maxFound {
+	if a := r.asks[id]; a != nil && a.size+size <= maxFound {
+		a.size += size
 		a.members = append(a.members, members...)
 		a.occupied = append(a.occupied, occupied...)
 	}

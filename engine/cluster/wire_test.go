@@ -211,6 +211,20 @@ func TestPartialShares(t *testing.T) {
 	}
 }
 
+// TestAnswersAreBounded has a node answer without end.
+func TestAnswersAreBounded(t *testing.T) {
+	b := discard()
+	a := b.rounds.ask(&ask{finish: func(*ask) {}})
+	members := []Member{{Peer: "p", Meta: strings.Repeat("x", maxMetadata)}} // one memory for all
+	const answers = 2 * maxFound / maxMetadata
+	for range answers {
+		b.rounds.found(a.id, members, nil)
+	}
+	if got := len(a.members) * maxMetadata; got < maxFound/2 || got > maxFound {
+		t.Errorf("%d bytes are kept, want up to %d", got, maxFound)
+	}
+}
+
 // said returns a bus that says things which nobody passes on.
 func said(t testing.TB) (b *NATS, forget func()) {
 	t.Helper()
