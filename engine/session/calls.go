@@ -75,12 +75,20 @@ func (h *Hub) Publish(ctx context.Context, app, channel, from string, meta, data
 		App: app, Channel: channel, From: from, FromMetadata: meta, Data: data,
 		Frame: frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, channel, from, nil, data)),
 	}
+	return onAllNodes(ctx,
+		func(counted func(int)) error { return h.bus.Publish(p, counted) },
+		func(counted func(int)) { h.publishHere(p, counted) })
+}
+
+// onAllNodes does something on other nodes and on this one, and returns the sum of
+// what is counted. It is done here also if the others cannot be reached.
+func onAllNodes(ctx context.Context, away func(counted func(int)) error, here func(counted func(int))) (int, error) {
 	t := newTally(2)
-	failure := h.bus.Publish(p, t.add)
+	failure := away(t.add)
 	if failure != nil {
 		t.add(0)
 	}
-	h.publishHere(p, t.add)
+	here(t.add)
 	n, err := t.wait(ctx)
 	return n, errors.Join(failure, err)
 }
@@ -102,14 +110,9 @@ func (h *Hub) publishHere(p cluster.Publication, done func(int)) {
 func (h *Hub) Send(ctx context.Context, app, to, from string, meta, data []byte) (int, error) {
 	h.sent.Add(1)
 	d := cluster.Direct{App: app, To: to, From: from, FromMetadata: meta, Data: data}
-	t := newTally(2)
-	failure := h.bus.Send(d, false, t.add)
-	if failure != nil {
-		t.add(0)
-	}
-	h.sendHere(d, t.add)
-	n, err := t.wait(ctx)
-	return n, errors.Join(failure, err)
+	return onAllNodes(ctx,
+		func(counted func(int)) error { return h.bus.Send(d, false, counted) },
+		func(counted func(int)) { h.sendHere(d, counted) })
 }
 
 // sendHere sends a message to the peer's sockets on this node, and has done, if
@@ -123,14 +126,9 @@ func (h *Hub) sendHere(d cluster.Direct, done func(int)) {
 // Kick closes every socket of the peer and returns how many that was. With
 // cluster.ErrUnavailable those on this node are closed.
 func (h *Hub) Kick(ctx context.Context, app, peer string) (int, error) {
-	t := newTally(2)
-	failure := h.bus.Kick(app, peer, t.add)
-	if failure != nil {
-		t.add(0)
-	}
-	h.kickHere(app, peer, t.add)
-	n, err := t.wait(ctx)
-	return n, errors.Join(failure, err)
+	return onAllNodes(ctx,
+		func(counted func(int)) error { return h.bus.Kick(app, peer, counted) },
+		func(counted func(int)) { h.kickHere(app, peer, counted) })
 }
 
 // kickHere closes the peer's sockets on this node and has done told how many that
