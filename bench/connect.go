@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"signalbox/bench/client"
@@ -46,6 +47,9 @@ func (c *connectCmd) Run(ctx context.Context, std *stdio) error {
 		targets, err := h.serverAndFloor(ctx, c.NoFloor)
 		if err != nil {
 			return err
+		}
+		if bare := targets[len(targets)-1]; bare.Name == floorName {
+			targets = slices.Insert(targets, 1, target.Dialogue(bare, floorName+", the same dialogue"))
 		}
 		samples := make(map[*target.Target][]connectSample)
 		defer c.report(h, targets, samples)

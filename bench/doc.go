@@ -64,7 +64,8 @@
 // # Terms
 //
 // The floor is a bare hub: one thread, one epoll, one send for each socket and
-// message. Server and floor are measured in turn, and a ratio is always one of
+// message; for connect it also says by heart what the server says to a peer that
+// subscribes. Server and floor are measured in turn, and a ratio is always one of
 // two measurements of the same round: such ratios hold on a machine where
 // absolute numbers do not. A closed loop sends the next message when the last
 // one has arrived everywhere; a paced load sends at its rate whatever happens,

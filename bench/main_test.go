@@ -110,7 +110,7 @@ func TestScenarios(t *testing.T) {
 		rows    int
 		figures []string
 	}{
-		{[]string{"connect", "--connections", "40", "--rounds", "2"}, 2, []string{"connects", "CPU a connect", "× floor", "p99"}},
+		{[]string{"connect", "--connections", "40", "--rounds", "2"}, 3, []string{"connects", "CPU a connect", "× floor", "p99"}},
 		{[]string{"idle", "--connections", "40,80", "--rest", "100ms"}, 8, []string{"PSS", "heap and stacks", "kernel, both ends"}},
 		{append([]string{"fanout", "--subscribers", "10,20", "--in-flight", "1,8", "--publishers", "1,8", "--rounds", "2"}, short...), 8,
 			[]string{"deliveries", "publishes", "CPU a delivery", "× floor"}},

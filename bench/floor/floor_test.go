@@ -53,11 +53,13 @@ func dial(t *testing.T, s *Server) *member {
 	return &member{c, bufio.NewReader(c)}
 }
 
-// join upgrades a new socket.
-func join(t *testing.T, s *Server) *member {
+// join upgrades a new socket to a member of the hub.
+func join(t *testing.T, s *Server) *member { return upgrade(t, s, "/any") }
+
+func upgrade(t *testing.T, s *Server, path string) *member {
 	t.Helper()
 	m := dial(t, s)
-	m.write(t, client.Upgrade(s.Addr().String(), "/any"))
+	m.write(t, client.Upgrade(s.Addr().String(), path))
 	answer, err := http.ReadResponse(m.r, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +80,11 @@ func (m *member) write(t *testing.T, b []byte) {
 // expect reads exactly the frame of a text.
 func (m *member) expect(t *testing.T, text string) {
 	t.Helper()
-	want := frame.AppendFrame(nil, frame.OpText, []byte(text))
+	m.expectFrame(t, frame.AppendFrame(nil, frame.OpText, []byte(text)))
+}
+
+func (m *member) expectFrame(t *testing.T, want []byte) {
+	t.Helper()
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(m.r, got); err != nil || string(got) != string(want) {
 		t.Fatalf("got %q, error %v, want %q", got, err, want)
@@ -106,6 +112,23 @@ func TestHub(t *testing.T) {
 	}
 	c.write(t, client.AppendText(nil, []byte("four")))
 	b.expect(t, "four")
+}
+
+func TestDialogue(t *testing.T) {
+	s := start(t)
+	speakers := []*member{upgrade(t, s, "/v1?token=a"), upgrade(t, s, "/v1?token=b")}
+	for _, m := range speakers {
+		m.expectFrame(t, welcome[len(answer):])
+		m.write(t, client.AppendText(nil, []byte("subscribe")))
+		m.expectFrame(t, ack)
+	}
+	for _, m := range speakers {
+		m.expectFrame(t, snapshot)
+	}
+	speakers[0].write(t, client.AppendFrame(nil, frame.OpClose, nil))
+	if n, err := speakers[0].r.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("after a close: got %d bytes, error %v, want the end", n, err)
+	}
 }
 
 func TestRefused(t *testing.T) {

@@ -56,6 +56,12 @@ type Signalbox struct {
 	TLS  *tls.Config // nil: plain
 }
 
+// Dialogue is the floor as seen by peers of Signalbox: it has one process with t,
+// which is to be closed.
+func Dialogue(t *Target, name string) *Target {
+	return &Target{Name: name, Addr: t.Addr, Process: t.Process, Dialect: &Signalbox{Host: t.Addr.String(), Path: "/v1", Key: newKey()}}
+}
+
 // Permissions that load peers carry: without presence the roster is kept, but
 // nobody is told of joins, of which there would be members².
 var (
