@@ -32,6 +32,8 @@ type queued struct {
 const (
 	// partSize is how much of a long snapshot is written at a time, in bytes.
 	partSize = 128 << 10
+	// leastPart is that when there is no room for more.
+	leastPart = 4 << 10
 	// taskBytes take as long to write as a task takes to run.
 	taskBytes = 8 << 10
 	// minPause and maxPause bound how long the loop waits before it looks
@@ -131,9 +133,20 @@ func (b *backlog) nextPart(l *Loop) []byte {
 		l.counts.FramesOut++
 		l.wire = frame.AppendHeader(l.wire, frame.OpText, n.Size())
 	}
-	l.wire = n.Append(l.wire, l.budget.part)
+	l.wire = n.Append(l.wire, l.room())
 	l.left -= len(l.wire) / taskBytes
 	return l.wire
+}
+
+// room returns how long the next part of a snapshot may be, in bytes: parts take
+// half of what may wait for all readers, and are short once that does, lest those
+// who are told a roster are closed for it.
+func (l *Loop) room() int {
+	total := l.hub.limits.MaxBacklogTotal
+	if total == 0 {
+		return l.budget.part
+	}
+	return min(l.budget.part, max(int(total/2-l.hub.backlog.Load()), leastPart))
 }
 
 // textIdle is how long the text of a roster's pages is kept for the next
@@ -191,12 +204,12 @@ func (s *Session) pump() {
 // advance writes the next part of the snapshot, or what is queued behind it as
 // far as the socket takes it at once. It ends the backlog when nothing is left.
 func (s *Session) advance() {
-	b := s.busy.stream
+	b, left := s.busy.stream, s.loop.budget.part
 	for s.open && !s.lost && s.conn.Queued() == 0 {
 		if part := b.nextPart(s.loop); part != nil {
 			s.transmit(part) // a snapshot does not count against the session's backlog
 			s.weigh()
-			if b.snapshot.More() {
+			if left -= len(part); left <= 0 && b.snapshot.More() {
 				return // leave the loop to others
 			}
 			continue

@@ -294,6 +294,41 @@ func TestBacklogBehindSnapshot(t *testing.T) {
 	})
 }
 
+// TestSnapshotsShareTotal has many who read slowly be told a long roster at once:
+// their parts get shorter, and nobody is closed for what they wait for.
+func TestSnapshotsShareTotal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const total = 1 << 20
+		c := newCrew(t, 2, totalLimits(total))
+		meta := fmt.Sprintf(`{"m":"%s"}`, strings.Repeat("x", 3000))
+		for i := range 100 {
+			textTo(c.open(t, i%2, fmt.Sprint("p", i), meta), `{"type":"subscribe","channel":"c"}`)
+		}
+		c.pass(time.Second)
+		var slow []*wire
+		for i := range 40 {
+			w := c.open(t, i%2, fmt.Sprint("q", i), "")
+			w.stall()
+			textTo(w, `{"type":"subscribe","channel":"c"}`)
+			slow = append(slow, w)
+		}
+		for round := range 200 {
+			c.pass(200 * time.Millisecond)
+			if got := c.backlog.Load(); got > total {
+				t.Fatalf("round %d: %d bytes wait, want at most %d", round, got, total)
+			}
+			for _, w := range slow {
+				w.read(0)
+			}
+		}
+		for i, w := range slow {
+			if w.over || w.session.under().stream != nil {
+				t.Errorf("reader %d: closed %v, or its snapshot is not told", i, w.over)
+			}
+		}
+	})
+}
+
 // TestFramesOfLongSnapshot counts a snapshot that goes in parts as the frames it
 // is, like one that does not.
 func TestFramesOfLongSnapshot(t *testing.T) {
