@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"signalbox/bench/client"
+	"signalbox/bench/floor"
 	"signalbox/bench/load"
 	"signalbox/bench/result"
 	"signalbox/bench/target"
@@ -49,7 +50,7 @@ func (c *connectCmd) Run(ctx context.Context, std *stdio) error {
 			return err
 		}
 		if bare := targets[len(targets)-1]; bare.Name == floorName {
-			targets = slices.Insert(targets, 1, target.Dialogue(bare, floorName+", the same dialogue"))
+			targets = slices.Insert(targets, 1, target.Dialogue(bare, floorName+", the same dialogue", floor.DialoguePath))
 		}
 		samples := make(map[*target.Target][]connectSample)
 		defer c.report(h, targets, samples)

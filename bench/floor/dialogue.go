@@ -6,13 +6,15 @@ import (
 	"signalbox/protocol/frame"
 )
 
-// A request for dialoguePath begins a dialogue in place of the hub: what
-// Signalbox says to a peer that connects and subscribes to one channel, said by
-// heart, in the writes that the protocol wants. It is the least that such a
+// DialoguePath is asked for with a query to begin a dialogue in place of the hub:
+// what Signalbox says to a peer that connects and subscribes to one channel, said
+// by heart, in the writes that the protocol wants. It is the least that such a
 // connect can cost.
-var dialoguePath = []byte("GET /v1?")
+const DialoguePath = "/dialogue"
 
 var (
+	forDialogue = []byte("GET " + DialoguePath + "?")
+
 	welcome  = frame.AppendFrame([]byte(answer), frame.OpText, []byte(`{"type":"welcome","peerId":"own-000000","expiresAt":1800000000,"metadata":{}}`))
 	ack      = frame.AppendFrame(nil, frame.OpText, []byte(`{"type":"ack","requestId":"0"}`))
 	snapshot = frame.AppendFrame(nil, frame.OpText, []byte(`{"type":"presence","channel":"own-000000","joined":[],"left":[]}`))

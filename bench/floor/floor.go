@@ -2,7 +2,7 @@
 // epoll, and a bare send for each socket and message. It speaks the hub's
 // protocol (see package target) with one hub whatever the path, and checks
 // nothing: it measures the kernel, so that servers can be told as a multiple of
-// it. For the path /v1 it is the least that a connect with a dialogue can cost.
+// it. For DialoguePath it is the least that a connect with a dialogue can cost.
 //
 // # Ownership
 //
@@ -183,7 +183,7 @@ func (s *Server) receive(fd int) {
 	case s.conns[fd].speaks:
 		s.reply(fd, buf)
 		return
-	case bytes.HasPrefix(buf, dialoguePath):
+	case bytes.HasPrefix(buf, forDialogue):
 		s.greet(fd)
 		return
 	}

@@ -116,7 +116,7 @@ func TestHub(t *testing.T) {
 
 func TestDialogue(t *testing.T) {
 	s := start(t)
-	speakers := []*member{upgrade(t, s, "/v1?token=a"), upgrade(t, s, "/v1?token=b")}
+	speakers := []*member{upgrade(t, s, DialoguePath+"?token=a"), upgrade(t, s, DialoguePath+"?token=b")}
 	for _, m := range speakers {
 		m.expectFrame(t, welcome[len(answer):])
 		m.write(t, client.AppendText(nil, []byte("subscribe")))

@@ -56,10 +56,10 @@ type Signalbox struct {
 	TLS  *tls.Config // nil: plain
 }
 
-// Dialogue is the floor as seen by peers of Signalbox: it has one process with t,
-// which is to be closed.
-func Dialogue(t *Target, name string) *Target {
-	return &Target{Name: name, Addr: t.Addr, Process: t.Process, Dialect: &Signalbox{Host: t.Addr.String(), Path: "/v1", Key: newKey()}}
+// Dialogue is a target that talks to peers of Signalbox at a path, whatever their
+// key. It has one process with t, which is to be closed.
+func Dialogue(t *Target, name, path string) *Target {
+	return &Target{Name: name, Addr: t.Addr, Process: t.Process, Dialect: &Signalbox{Host: t.Addr.String(), Path: path, Key: newKey()}}
 }
 
 // Permissions that load peers carry: without presence the roster is kept, but
