@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -132,13 +134,17 @@ func TestDoctorLink(t *testing.T) {
 	invocation{dir: dir}.fails(t, []string{"doctor", "--nats", "http://127.0.0.1"}, "no URL of a NATS server")
 }
 
-// freeAddr returns an address that nothing listens on.
+// freeAddr returns an address that nothing listens on, and that nobody is given
+// who asks for any port: those are from 32768 up.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		if listener, err := net.Listen("tcp", addr); err == nil {
+			listener.Close()
+			return addr
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }

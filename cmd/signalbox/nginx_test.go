@@ -40,7 +40,7 @@ func runNginx(t *testing.T, block, upstream string) string {
 	if err != nil {
 		t.Fatal("this test needs nginx: make nginx")
 	}
-	addr := freePort(t)
+	addr := freeAddr(t)
 	block = regexp.MustCompile(`(?m)^\s*ssl_.*\n`).ReplaceAllString(block, "")
 	block = regexp.MustCompile(`listen 443[^;]*;`).ReplaceAllString(block, "listen "+addr+";")
 	if !strings.Contains(block, "127.0.0.1:8080") {
@@ -81,17 +81,6 @@ func runNginx(t *testing.T, block, upstream string) string {
 		}
 		<-time.After(pollEvery)
 	}
-}
-
-// freePort returns an address that nothing listens on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // TestNginx holds the README to what it says of nginx: WebSockets and REST go

@@ -26,13 +26,17 @@ const apps = [
 let browser;
 let server;
 
+/** A port that nothing listens on, and that nobody is given who asks for any: those are from 32768 up. */
 async function freePort() {
-  const listener = createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address();
-  listener.close();
-  await once(listener, 'close');
-  return port;
+  for (;;) {
+    const listener = createServer().listen(20000 + Math.floor(Math.random() * 12000), '127.0.0.1');
+    const free = await once(listener, 'listening').then(() => true, () => false);
+    if (!free) continue;
+    const { port } = listener.address();
+    listener.close();
+    await once(listener, 'close');
+    return port;
+  }
 }
 
 before(async () => {
