@@ -137,7 +137,7 @@ test('a kick asks first, ends every socket of the peer, and shows among the clos
   const kick = page.getByRole('button', { name: 'Kick kickme' });
   await kick.click();
   await page.keyboard.press('Escape');
-  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await page.locator('dialog').waitFor({ state: 'detached' });
   assert.match(await focused(page), /^button Kick/);
   assert.deepEqual(two.map(({ frames }) => frames.all('close')), [[], []]);
 
@@ -177,7 +177,7 @@ test('a key is created, works, is revoked, and the apps file keeps its comments'
   await page.getByRole('button', { name: 'Copied' }).waitFor();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), secret);
   await page.getByRole('button', { name: 'I have kept it' }).click();
-  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await page.locator('dialog').waitFor({ state: 'detached' });
   assert.ok(!(await page.content()).includes(secret), 'the secret is gone from the page');
   const row = page.locator('tbody tr', { hasText: id });
   await row.getByText('active').waitFor();
