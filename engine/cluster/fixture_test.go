@@ -127,7 +127,7 @@ func (n *node) next() string {
 	case e := <-n.r.eventC:
 		return e
 	case <-time.After(patience):
-		n.t.Fatalf("%s: no event", n.name)
+		n.t.Fatalf("%s: no event: %+v", n.name, n.Stats())
 		return ""
 	}
 }

@@ -71,7 +71,7 @@ func (b *NATS) options(c Config) []nats.Option {
 		nats.Name("signalbox " + c.Name),
 		nats.NoEcho(),
 		nats.Timeout(dialTimeout),
-		nats.PingInterval(pingInterval),
+		nats.PingInterval(b.times.ping),
 		nats.MaxPingsOutstanding(2),
 		nats.MaxReconnects(-1),
 		nats.ReconnectBufSize(-1),

@@ -24,6 +24,7 @@ type times struct {
 	patience time.Duration // until a message to a peer goes to all nodes
 	quiet    time.Duration // without a new node until this one has joined
 	join     time.Duration // until it has joined in any case
+	ping     time.Duration // between pings to NATS
 }
 
 func (t times) withDefaults() times {
@@ -40,6 +41,7 @@ func (t times) withDefaults() times {
 		{&t.patience, 200 * time.Millisecond},
 		{&t.quiet, 500 * time.Millisecond},
 		{&t.join, 1500 * time.Millisecond},
+		{&t.ping, pingInterval},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value

@@ -534,6 +534,7 @@ func TestNothingIsDroppedOnTheWay(t *testing.T) {
 	s := natsServer(t, -1)
 	c := config(s.ClientURL(), "a")
 	c.times.gone = time.Minute // who says so much beats once only
+	c.times.ping = time.Minute // nor are answers heard while it stands still, however slow the machine is
 	a := start(t, c)
 	a.entersChannel("room")
 	many, err := nats.Connect(s.ClientURL())
