@@ -1,6 +1,9 @@
 package protocol
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // token is one element of a pattern taken apart: a literal byte or a wildcard.
 type token uint16
@@ -67,9 +70,16 @@ func overlapAt(a, b []token, below, row []bool, j int) bool {
 	}
 }
 
-// maxCoverWork is how many positions Covers looks at before it gives up: some
+// maxCoverWork is how many positions AnyCovers looks at before it gives up: some
 // tenths of a millisecond. The patterns of a real key take a few hundred.
 const maxCoverWork = 1 << 16
+
+// AnyCovers reports whether one of the globs by itself covers sub, as Covers
+// does. All of them together are given the work that one is.
+func AnyCovers(globs []Glob, sub Glob) bool {
+	n := nfa{left: maxCoverWork}
+	return slices.Contains(globs, sub) || n.anyCovers(globs, sub)
+}
 
 // Covers reports whether g matches every text that sub matches. True is always
 // right. False is, too, unless two patterns full of wildcards and slashes make
@@ -80,19 +90,33 @@ const maxCoverWork = 1 << 16
 // g takes it, and then it takes any other run as well. What remains open is how
 // many slashes a '**' of sub stands for; g cannot tell apart more of them than
 // it has itself, so the texts to try are finite.
-func (g Glob) Covers(sub Glob) bool {
-	if g == sub {
-		return true
-	}
-	n := nfa{tokens: g.tokens()}
-	return n.acceptsAll(sub.tokens())
-}
+func (g Glob) Covers(sub Glob) bool { return AnyCovers([]Glob{g}, sub) }
 
 // nfa runs the tokens of a glob as a nondeterministic automaton: position i
 // means that tokens[:i] matched.
 type nfa struct {
 	tokens []token
-	work   int // positions looked at so far
+	left   int // positions that may still be looked at
+}
+
+// anyCovers reports whether one of the globs accepts every text of sub, or gives
+// up.
+func (n *nfa) anyCovers(globs []Glob, sub Glob) bool {
+	tokens := sub.tokens()
+	for _, g := range globs {
+		if n.left < 0 {
+			return false
+		}
+		if !strings.HasPrefix(sub.prefix, g.prefix) {
+			continue // sub goes on with anything where g wants what is left of it
+		}
+		n.tokens = g.tokens()
+		n.left -= len(n.tokens)
+		if n.acceptsAll(tokens) {
+			return true
+		}
+	}
+	return false
 }
 
 // positions is a set of them, ascending and with every position that an empty
@@ -112,7 +136,7 @@ func (n *nfa) acceptsAll(sub []token) bool {
 				next = n.addMinimal(next, n.step(set, t))
 			}
 		}
-		if sets = next; len(sets[0]) == 0 || n.work > maxCoverWork {
+		if sets = next; len(sets[0]) == 0 || n.left < 0 {
 			return false
 		}
 	}
@@ -141,7 +165,7 @@ func (n *nfa) step(set positions, c token) positions {
 	if c == tokenStar {
 		c = tokenFresh
 	}
-	n.work += len(set)
+	n.left -= len(set)
 	var next positions
 	for _, i := range set {
 		if i == len(n.tokens) {
@@ -167,7 +191,7 @@ func (n *nfa) addDeep(sets []positions, set positions) []positions {
 	sets = n.addMinimal(sets, set)
 	for range n.tokens {
 		next := n.step(n.step(set, '/'), tokenFresh)
-		if slices.Equal(next, set) || n.work > maxCoverWork {
+		if slices.Equal(next, set) || n.left < 0 {
 			break
 		}
 		sets, set = n.addMinimal(sets, next), next
@@ -179,7 +203,7 @@ func (n *nfa) addDeep(sets []positions, set positions) []positions {
 // decides alone; supersets of set are dropped for the same reason. An empty set
 // so ends up as the only one.
 func (n *nfa) addMinimal(sets []positions, set positions) []positions {
-	n.work += len(sets) * len(set)
+	n.left -= len(sets) * len(set)
 	for _, s := range sets {
 		if subset(s, set) {
 			return sets

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -292,13 +293,22 @@ func TestGlobCoversGivesUp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g, sub := CompileGlob(tt.glob), CompileGlob(tt.sub)
-			n := nfa{tokens: g.tokens()}
-			if n.acceptsAll(sub.tokens()) {
-				t.Error("Covers = true, want false")
+			many := make([]Glob, 1000)
+			for i := range many {
+				many[i] = CompileGlob(tt.glob + strconv.Itoa(i))
 			}
-			// One step may begin within the bound and end beyond it.
-			if max := maxCoverWork + 100*MaxChannelLen; n.work > max {
-				t.Errorf("looked at %d positions, want at most %d", n.work, max)
+			for _, globs := range [][]Glob{{g}, many} {
+				n := nfa{left: maxCoverWork}
+				if n.anyCovers(globs, sub) {
+					t.Errorf("%d globs cover it, want that none does", len(globs))
+				}
+				// One step may begin within the bound and end beyond it.
+				if max := 100 * MaxChannelLen; -n.left > max {
+					t.Errorf("looked at %d positions beyond the bound, want at most %d", -n.left, max)
+				}
+			}
+			if !AnyCovers(append(many, sub), sub) {
+				t.Error("a pattern behind many others does not cover itself")
 			}
 			if !CompileGlob("**").Covers(sub) {
 				t.Error("** does not cover it")

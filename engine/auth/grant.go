@@ -84,7 +84,7 @@ func (g *Grant) ChannelBytes(name []byte) bool {
 // the key each match, alone, every name that glob matches. It may refuse what two patterns cover together; it
 // never allows more.
 func (g *Grant) Covers(glob protocol.Glob) bool {
-	return coversAny(g.key.Patterns, glob) && (!g.claimed || coversAny(g.claims, glob))
+	return protocol.AnyCovers(g.key.Patterns, glob) && (!g.claimed || protocol.AnyCovers(g.claims, glob))
 }
 
 // Patterns lists the channel names and globs claimed, or the key's patterns if none were: a description of the
@@ -113,15 +113,6 @@ func matchesAny(patterns []protocol.Glob, name string) bool {
 func matchesAnyBytes(patterns []protocol.Glob, name []byte) bool {
 	for i := range patterns {
 		if patterns[i].MatchBytes(name) {
-			return true
-		}
-	}
-	return false
-}
-
-func coversAny(patterns []protocol.Glob, glob protocol.Glob) bool {
-	for i := range patterns {
-		if patterns[i].Covers(glob) {
 			return true
 		}
 	}

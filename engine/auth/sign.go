@@ -132,7 +132,7 @@ func (k *Key) checkChannels(channels []string) error {
 		if !protocol.ValidChannel(name) {
 			return fmt.Errorf("%w: channels[%d] is no valid channel name or pattern", ErrInvalidClaims, i)
 		}
-		if !coversAny(k.Patterns, protocol.CompileGlob(name)) {
+		if !protocol.AnyCovers(k.Patterns, protocol.CompileGlob(name)) {
 			return fmt.Errorf("%w: channels[%d]", ErrChannelNotAuthorized, i)
 		}
 	}
