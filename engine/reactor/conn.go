@@ -170,7 +170,7 @@ func (c *Conn) consume(buf []byte, known int) (n int, action gnet.Action) {
 			return n, action
 		}
 	}
-	if c.recv.Ready() && n < len(buf) {
+	if n < len(buf) && c.recv.Ready() {
 		n += c.recv.Receive(buf[n:])
 	}
 	return n, action

@@ -26,7 +26,8 @@ type Receiver interface {
 	// Receive takes the bytes that have come and returns how many are dealt
 	// with; the rest comes again with more behind it. It may change buf.
 	Receive(buf []byte) int
-	// Ready reports whether input is wanted now; see Conn.Resume.
+	// Ready tells that input has come, and reports whether it is wanted now; see
+	// Conn.Resume.
 	Ready() bool
 	// Overflow tells that too much input has come while it was not.
 	Overflow()

@@ -71,6 +71,7 @@ type busy struct {
 	joining *registry.Part // a subscribe under way to its home loop; nil if none
 	unread  []byte         // input left when the connection was lost while held
 	parked  uint32         // reads of input that wait for the loop, see Loop.Begin
+	since   int64          // when the first input that waits came, ms of the loop's clock; 0: none waits
 	weight  int            // bytes that wait for a slow reader, as loop.slow has them
 	place   int            // in loop.slow.list, if there is weight
 }
@@ -104,7 +105,7 @@ const maxSpare = 256
 // settle gives busy back if nothing is under way any more.
 func (s *Session) settle() {
 	b := s.busy
-	if b == nil || len(b.cork) > 0 || b.stream != nil || b.joining != nil || b.unread != nil || b.parked > 0 || b.weight > 0 {
+	if b == nil || len(b.cork) > 0 || b.stream != nil || b.joining != nil || b.unread != nil || b.parked > 0 || b.since > 0 || b.weight > 0 {
 		return
 	}
 	s.busy = nil
@@ -195,10 +196,22 @@ func (s *Session) ref() registry.Ref {
 	return registry.NewRef(s.loop.index, s.slot, s.loop.gens[s.slot])
 }
 
-// Ready reports whether the session takes input now.
+// Ready reports whether the session takes input now, of which some has come.
 func (s *Session) Ready() bool {
+	s.lastSeen, s.late = momentOf(s.loop.now), false
 	s.loop.behind(s)
-	return !s.waits()
+	if s.waits() {
+		s.inputWaits()
+		return false
+	}
+	return true
+}
+
+// inputWaits notes that input has come that waits.
+func (s *Session) inputWaits() {
+	if b := s.begin(); b.since == 0 {
+		b.since = max(s.loop.now, 1)
+	}
 }
 
 // waits reports whether input waits, for another loop or its own.
@@ -209,7 +222,6 @@ func (s *Session) waits() bool { return s.held || s.under().parked > 0 }
 // place. Begin comes before it.
 func (s *Session) Receive(buf []byte) int {
 	l := s.loop
-	s.lastSeen, s.late = momentOf(l.now), false
 	l.receiving = s
 	done := 0
 	for s.open && !s.held {
@@ -222,13 +234,18 @@ func (s *Session) Receive(buf []byte) int {
 		if m.Op == 0 {
 			break
 		}
-		if !s.bucket.Take(l.now, l.hub.limits.MessageRate, l.hub.limits.MessageBurst) {
+		if !s.mayTake() {
 			s.close(protocol.CloseMessageRate)
 			break
 		}
 		s.message(m)
 	}
 	l.receiving = nil
+	if s.held && done < len(buf) {
+		s.inputWaits()
+	} else if s.busy != nil {
+		s.busy.since = 0
+	}
 	l.counts.BytesIn += uint64(done)
 	if !s.open {
 		l.schedule()
@@ -236,6 +253,20 @@ func (s *Session) Receive(buf []byte) int {
 	}
 	s.flushCork()
 	return done
+}
+
+// mayTake takes a message off the client's rate and reports whether there was room.
+// What had to wait may have come at any time since it began to: that the server held
+// the client is none of its doing.
+func (s *Session) mayTake() bool {
+	now, limits := s.loop.now, &s.loop.hub.limits
+	burst := limits.MessageBurst
+	if since := s.under().since; since > 0 {
+		const most = 1e9 // a rate that is as good as none
+		burst += int((now - since) * min(int64(limits.MessageRate), most) / 1000)
+		now = since
+	}
+	return s.bucket.Take(now, limits.MessageRate, burst)
 }
 
 // fail closes the session for a fault in its frames.

@@ -1,0 +1,119 @@
+package session
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// holdBack returns a publisher to a loop that is behind, so that what it says waits,
+// and what ends that.
+func holdBack(t *testing.T, limits Limits) (a *alone, w *wire, release func()) {
+	a = newAlone(t, limits)
+	listener := a.open(identify(t, a.Keys(), "listener", "", all, 86400))
+	listener.deaf = true
+	listener.feed(clientFrame(1, []byte(`{"type":"subscribe","channel":"c"}`)))
+	w = a.open(identify(t, a.Keys(), "publisher", "", all, 86400))
+	a.loop.inbound.Add(maxInbound + 1)
+	w.publish()
+	if w.session.Ready() {
+		t.Fatal("the publisher is not held")
+	}
+	return a, w, func() { a.loop.inbound.Add(-maxInbound - 1) }
+}
+
+// publish feeds one message to the channel of holdBack.
+func (w *wire) publish() { w.feed(clientFrame(1, []byte(`{"type":"publish","channel":"c","data":1}`))) }
+
+// TestRateOfHeldClient: what a client says while the server holds it counts as if it
+// had been taken as it came.
+func TestRateOfHeldClient(t *testing.T) {
+	const rate, burst, seconds = 100, 20, 5
+	for _, tc := range []struct {
+		name  string
+		every time.Duration
+		held  int // times that the server holds it
+		want  int // close code
+	}{
+		{"within its rate", 11 * time.Millisecond, 1, 0},
+		{"within its rate, again and again", 11 * time.Millisecond, 20, 0},
+		{"beyond its rate", 9 * time.Millisecond, 1, 4011},
+		{"beyond its rate, again and again", 5 * time.Millisecond, 20, 4011},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limits := testLimits()
+				limits.MessageRate, limits.MessageBurst = rate, burst
+				a, w, release := holdBack(t, limits)
+				for i := range tc.held {
+					if i > 0 {
+						a.loop.inbound.Add(maxInbound + 1)
+					}
+					for end := time.Now().Add(seconds * time.Second / time.Duration(tc.held)); time.Now().Before(end); {
+						a.pass(tc.every)
+						w.publish()
+					}
+					release()
+					a.pass(2 * maxCrowded * time.Millisecond)
+				}
+				if got := w.closeCode(); got != tc.want {
+					t.Errorf("closed with %d, want %d", got, tc.want)
+				}
+			})
+		})
+	}
+}
+
+// TestBurstAfterHold: having been held is worth nothing later.
+func TestBurstAfterHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := testLimits()
+		limits.MessageRate, limits.MessageBurst = 100, 20
+		a, w, release := holdBack(t, limits)
+		a.pass(10 * time.Second)
+		w.publish()
+		release()
+		a.pass(time.Second)
+		for i := range limits.MessageBurst + 1 {
+			if w.over {
+				t.Fatalf("closed after %d messages", i)
+			}
+			w.publish()
+		}
+		if got := w.closeCode(); got != 4011 {
+			t.Errorf("closed with %d, want 4011", got)
+		}
+		if w.session.under().since != 0 {
+			t.Error("input still waits")
+		}
+	})
+}
+
+// TestHeldClientIsHeard: a client that answers pings is there, held or not.
+func TestHeldClientIsHeard(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		t.Run(fmt.Sprint("answers ", answers), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limits := testLimits()
+				limits.PingInterval = time.Second
+				a, w, release := holdBack(t, limits)
+				for range 50 {
+					a.pass(100 * time.Millisecond)
+					if answers {
+						w.feed(clientFrame(10, nil))
+					}
+				}
+				release()
+				a.pass(maxCrowded * time.Millisecond)
+				want := 4000
+				if answers {
+					want = 0
+				}
+				if got := w.closeCode(); got != want {
+					t.Errorf("closed with %d, want %d", got, want)
+				}
+			})
+		})
+	}
+}
