@@ -31,8 +31,34 @@ type stage struct {
 	pool   Pool
 	part   *Part
 	queues []*queue // as part.Subs
+	frames []framed // pending
 	seq    uint32
 	slots  uint32
+}
+
+// framed is a pending frame: how long it is in either stream, 0 if it is not there.
+type framed struct {
+	seq  uint32
+	size [2]int
+}
+
+// cut returns the number of the first frame that is too many for a flush of so many
+// bytes a stream; s.seq and one if none is.
+func (s *stage) cut(most int) uint32 {
+	for k := range s.frames {
+		for i := range 2 {
+			size, n := 0, 0
+			for _, f := range s.frames[:k+1] {
+				if size += f.size[i]; f.size[i] > 0 {
+					n++
+				}
+			}
+			if s.frames[k].size[i] > 0 && size > most && n > 1 {
+				return s.frames[k].seq
+			}
+		}
+	}
+	return s.seq + 1
 }
 
 // TestRandomPart drives a part as a loop does, with flushes that yield in their
@@ -135,6 +161,11 @@ func (s *stage) append(i int) {
 	} else {
 		p.Append(plain, nil, s.seq)
 	}
+	pending := framed{seq: s.seq}
+	for _, sub := range p.Subs {
+		pending.size[sub.stream()] = len(f.forms[sub.stream()])
+	}
+	s.frames = append(s.frames, pending)
 	for k, q := range s.queues {
 		if !sender || k != i {
 			q.items = append(q.items, f)
@@ -242,12 +273,18 @@ func (s *stage) flush(budget int) {
 	if !p.Frozen() {
 		last := p.Out.tellLast
 		s.seq++
-		p.Freeze(s.seq)
+		most := s.random.IntN(200)
+		p.Freeze(s.seq, most)
 		if last {
 			s.queueTell()
 		}
+		cut := s.cut(most)
+		s.frames = slices.DeleteFunc(s.frames, func(f framed) bool { return int32(f.seq-cut) < 0 })
 		for _, q := range s.queues {
-			q.limit = len(q.items)
+			q.limit = 0
+			for q.limit < len(q.items) && int32(q.items[q.limit].seq-cut) < 0 {
+				q.limit++
+			}
 		}
 	}
 	for o := p.Out; o.Cursor < len(p.Subs); o.Cursor++ {
@@ -258,6 +295,13 @@ func (s *stage) flush(budget int) {
 		s.deliver(o.Cursor)
 	}
 	p.Thaw()
+	bytes := 0
+	for _, f := range s.frames {
+		bytes += f.size[0] + f.size[1]
+	}
+	if got := p.Bytes(); got != bytes {
+		s.t.Errorf("%d bytes pending, want %d", got, bytes)
+	}
 	if !p.Pending() {
 		s.pool.Detach(p)
 	}
@@ -326,7 +370,7 @@ func TestFlushAllocatesNothing(t *testing.T) {
 		for range 3 {
 			p.Append(frame, nil, 1)
 		}
-		p.Freeze(2)
+		p.Freeze(2, 1<<20)
 		for i := range p.Subs {
 			if len(p.Take(i)) != 3*len(frame) {
 				t.Fatal("short")

@@ -15,8 +15,10 @@ type Pending struct {
 	// Cursor is the index of the next subscriber to be written while a flush
 	// is under way; those before it have everything up to the flush's limit.
 	Cursor int
-	// Lines is for the owner: where it has listed the part.
+	// Lines is for the owner: where it has listed the part. So is Full: whether
+	// it has those who publish wait.
 	Lines  uint8
+	Full   bool
 	frozen bool
 	// limit is the stream offset up to which the flush under way writes.
 	limit [2]uint32
@@ -77,40 +79,74 @@ func (p *Part) end(stream int) uint32 {
 }
 
 // Append adds one frame in the two forms its subscribers may get. meta may be
-// nil if the sender has no metadata. It returns the bytes now pending.
-func (p *Part) Append(plain, meta []byte, seq uint32) int {
+// nil if the sender has no metadata.
+func (p *Part) Append(plain, meta []byte, seq uint32) {
 	if meta == nil {
 		meta = plain
 	}
-	n := 0
 	if int(p.meta) < len(p.Subs) {
-		n += p.append(0, plain, seq)
+		p.append(0, plain, seq)
 	}
 	if p.meta > 0 {
-		n += p.append(1, meta, seq)
+		p.append(1, meta, seq)
 	}
-	return n
 }
 
-func (p *Part) append(i int, frame []byte, seq uint32) int {
+// Bytes returns how many bytes of frames are pending.
+func (p *Part) Bytes() int {
+	if p.Out == nil {
+		return 0
+	}
+	return len(p.Out.streams[0].buf) + len(p.Out.streams[1].buf)
+}
+
+func (p *Part) append(i int, frame []byte, seq uint32) {
 	s := &p.Out.streams[i]
 	s.buf = append(s.buf, frame...)
 	s.marks = append(s.marks, mark{p.end(i), seq})
-	return len(s.buf)
 }
 
-// Freeze begins a flush: what is pending now is written, what is appended
-// from now on waits for the next. seq is the loop's number for a Tell that is due
-// behind it.
-func (p *Part) Freeze(seq uint32) {
-	if p.Out.tellLast {
-		p.Out.tellLast = false
+// Freeze begins a flush: of what is pending now the first most bytes or so are
+// written, a frame at least; what is left, and what is appended from now on, waits
+// for the next. seq is the loop's number for a Tell that is due behind it all.
+func (p *Part) Freeze(seq uint32, most int) {
+	o := p.Out
+	if o.tellLast {
+		o.tellLast = false
 		p.Tell(seq)
 	}
-	p.Out.frozen = true
-	p.Out.Flushing, p.Out.Since = p.Out.Since, 0
-	p.Out.limit = [2]uint32{p.end(0), p.end(1)}
-	p.Out.due = len(p.Out.tells)
+	o.frozen = true
+	o.Flushing, o.Since = o.Since, 0
+	o.limit = [2]uint32{p.end(0), p.end(1)}
+	o.due = len(o.tells)
+	if cut, ok := p.cut(most); ok {
+		for i := range o.streams {
+			o.limit[i] = p.base[i]
+			if k := o.streams[i].before(cut); k > 0 {
+				o.limit[i] = o.streams[i].marks[k-1].end
+			}
+		}
+		o.due = sort.Search(len(o.tells), func(k int) bool { return int32(o.tells[k].seq-cut) >= 0 })
+		o.Since = o.Flushing
+	}
+}
+
+// cut returns the number of the first frame that is one too many for a flush of so
+// many bytes a stream, if there is one.
+func (p *Part) cut(most int) (seq uint32, ok bool) {
+	for i := range p.Out.streams {
+		marks := p.Out.streams[i].marks
+		k := sort.Search(len(marks), func(k int) bool { return int(marks[k].end-p.base[i]) > most })
+		if k = max(k, 1); k < len(marks) && (!ok || int32(marks[k].seq-seq) < 0) {
+			seq, ok = marks[k].seq, true
+		}
+	}
+	return seq, ok
+}
+
+// before returns how many of the stream's frames have a lower number.
+func (s *stream) before(seq uint32) int {
+	return sort.Search(len(s.marks), func(k int) bool { return int32(s.marks[k].seq-seq) >= 0 })
 }
 
 // Frozen reports whether a flush is under way.
@@ -231,7 +267,7 @@ func (p *Part) TakeOne(i int) []byte {
 // Pending reports whether anything waits for the next flush.
 func (p *Part) Pending() bool {
 	o := p.Out
-	return o != nil && (o.tellLast || len(o.tells) > 0 || len(o.streams[0].buf)+len(o.streams[1].buf) > 0)
+	return o != nil && (o.tellLast || len(o.tells) > 0 || p.Bytes() > 0)
 }
 
 // Thaw ends a flush that has reached every subscriber. told is the last change

@@ -42,7 +42,7 @@ func apart(t *testing.T, keys *auth.Set, r *rand.Rand, loops int) {
 	c.SetKeys(keys)
 	c.turns()
 	for _, l := range c.loops {
-		l.budget = budget{tasks: 2, subs: 1, writes: 2, part: 4000, parked: 1}
+		l.budget = budget{tasks: 2, subs: 1, writes: 2, flush: 300, part: 4000, parked: 1}
 	}
 	const each = 8 // sockets an app
 	wires := make([]*wire, 2*each)

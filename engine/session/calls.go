@@ -68,13 +68,17 @@ func (t *tally) wait(ctx context.Context) (int, error) {
 
 // Publish sends a message to the channel's subscribers and returns how many
 // sockets it went to. It does not count against the app's quota. With
-// cluster.ErrUnavailable it has reached those on this node.
+// cluster.ErrUnavailable it has reached those on this node. It waits while these are
+// behind.
 func (h *Hub) Publish(ctx context.Context, app, channel, from string, meta, data []byte) (int, error) {
 	h.published.Add(1)
 	p := cluster.Publication{
 		App: app, Channel: channel, From: from, FromMetadata: meta, Data: data,
 		Frame: frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, channel, from, nil, data)),
 	}
+	a := h.App(app)
+	ch := a.Space.Find(channel)
+	h.wait(ctx, h.targets(a, ch), ch)
 	return onAllNodes(ctx,
 		func(counted func(int)) error { return h.bus.Publish(p, counted) },
 		func(counted func(int)) { h.publishHere(p, counted) })
@@ -106,10 +110,11 @@ func (h *Hub) publishHere(p cluster.Publication, done func(int)) {
 
 // Send sends a message to every socket of the peer and returns how many that
 // is. It does not count against the app's quota. With cluster.ErrUnavailable it
-// has reached those on this node.
+// has reached those on this node. It waits while their loops are behind.
 func (h *Hub) Send(ctx context.Context, app, to, from string, meta, data []byte) (int, error) {
 	h.sent.Add(1)
 	d := cluster.Direct{App: app, To: to, From: from, FromMetadata: meta, Data: data}
+	h.wait(ctx, loopsOf(h.App(app).Space.Sockets([]byte(to))), nil)
 	return onAllNodes(ctx,
 		func(counted func(int)) error { return h.bus.Send(d, false, counted) },
 		func(counted func(int)) { h.sendHere(d, counted) })
@@ -121,6 +126,14 @@ func (h *Hub) sendHere(d cluster.Direct, done func(int)) {
 	refs := h.App(d.App).Space.Sockets([]byte(d.To))
 	text := protocol.AppendDirect(nil, d.From, d.FromMetadata, d.Data)
 	h.sendDirect(refs, d.From, frame.AppendFrame(nil, frame.OpText, text), nil, then(len(refs), done))
+}
+
+// loopsOf returns the loops that have the sockets.
+func loopsOf(refs []registry.Ref) (to registry.Loops) {
+	for _, ref := range refs {
+		to |= 1 << ref.Loop()
+	}
+	return to
 }
 
 // Kick closes every socket of the peer and returns how many that was. With

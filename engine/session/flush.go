@@ -123,12 +123,12 @@ func (l *Loop) leaveLine(p *registry.Part, line uint8) {
 	}
 }
 
-// flushNow writes the pending frames of one part, wherever it is in its line,
-// where it stays.
+// flushNow writes pending frames of one part, wherever it is in its line, where it
+// stays, until no more are left than one flush carries.
 func (l *Loop) flushNow(p *registry.Part) {
-	budget := len(p.Subs) + 1 + l.gathered/gatherCost
-	for !l.flushPart(p, &budget) {
-		budget = len(p.Subs) + 1 + l.gathered/gatherCost
+	for p.Bytes() > l.budget.flush {
+		budget := len(p.Subs) + 1 + l.gathered/gatherCost
+		l.flushPart(p, &budget)
 	}
 }
 
@@ -136,7 +136,7 @@ func (l *Loop) flushNow(p *registry.Part) {
 func (l *Loop) freeze(p *registry.Part) {
 	if !p.Frozen() {
 		l.seq++
-		p.Freeze(l.seq)
+		p.Freeze(l.seq, l.budget.flush)
 		p.Out.Began = l.now
 	}
 }
@@ -148,6 +148,7 @@ func (l *Loop) thaw(p *registry.Part) {
 	}
 	steps, began := p.Deltas.Len(), p.Out.Began
 	told, any := p.Thaw()
+	l.emptied(p)
 	if any {
 		l.trim(p, told)
 		p.Window.Told(began, l.now, steps-p.Deltas.Len(), l.hub.limits.PresenceWindow)

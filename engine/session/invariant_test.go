@@ -128,6 +128,17 @@ func (w *world) checkParts(l *simLoop, parts map[*registry.Part]int) {
 		}
 		dirty[p] = true
 	}
+	full := l.fullChannels()
+	for p := range dirty {
+		if at := slices.Index(full, p.Channel); p.Out.Full != (at >= 0) {
+			w.fault("loop %d: %s is full %v, listed at %d", l.index, p.Name, p.Out.Full, at)
+		} else if at >= 0 {
+			full = slices.Delete(full, at, at+1)
+		}
+	}
+	if len(full) > 0 {
+		w.fault("loop %d: %d channels are listed as full and have nothing pending", l.index, len(full))
+	}
 	for p := range parts {
 		if p.Out != nil && !dirty[p] {
 			w.fault("loop %d: %s has frames pending and is not dirty", l.index, p.Name)

@@ -30,13 +30,16 @@ type budget struct {
 	// writes is how many sockets are written to in a flush, and as many whose
 	// cork is. A long write counts as several, see Loop.cost.
 	writes int
+	// flush is how many bytes of a channel's frames one flush carries, and beyond
+	// which those who publish to it wait.
+	flush int
 	// part is how much of a long snapshot is written at a time, in bytes.
 	part int
 	// parked is how many sessions take their input again.
 	parked int
 }
 
-var usualBudget = budget{tasks: 256, subs: 256, writes: 512, part: partSize, parked: 64}
+var usualBudget = budget{tasks: 256, subs: 256, writes: 512, flush: 256 << 10, part: partSize, parked: 64}
 
 // Loop owns sessions and its part of every channel they are subscribed to.
 type Loop struct {
@@ -51,6 +54,8 @@ type Loop struct {
 	// Any goroutine.
 	inbox   inbox
 	inbound atomic.Int64 // bytes of messages in the inbox
+
+	full atomic.Pointer[[]*registry.Channel] // those with more pending than a flush carries; immutable, nil: none
 
 	// Loop-owned.
 	clock       time.Duration // the hub's clock, as of the last Begin or Turn

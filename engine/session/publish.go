@@ -66,7 +66,7 @@ func (s *Session) publish(r *request) {
 	} else {
 		s.refuse(r.RequestID, protocol.BackendError)
 	}
-	s.giveWay(to)
+	s.giveWay(to, ch)
 }
 
 // targets returns the loops that may have subscribers of the channel, which is
@@ -119,45 +119,6 @@ func (h *Hub) fanOut(m *publication, to registry.Loops, t *tally) {
 	})
 }
 
-const (
-	// maxInbound is how many bytes of messages may wait in a loop's inbox before
-	// those who send there have to wait; they look again after minCrowded ms,
-	// then ever later up to maxCrowded.
-	maxInbound = 32 << 20
-	minCrowded = 2
-	maxCrowded = 64
-)
-
-// giveWay holds the session while one of the loops it sends to is behind: what
-// TCP does for a client whose own loop is busy, this does for one whose messages
-// another loop has to deliver.
-func (s *Session) giveWay(to registry.Loops) {
-	if !s.open || s.held || !s.loop.hub.crowded(to) {
-		return
-	}
-	s.held = true
-	s.waitWhileCrowded(to, minCrowded)
-}
-
-func (s *Session) waitWhileCrowded(to registry.Loops, pause int64) {
-	ref := s.ref()
-	s.loop.at(s.loop.now+pause, func(l *Loop) {
-		switch s := l.session(ref); {
-		case s == nil:
-		case l.hub.crowded(to):
-			s.waitWhileCrowded(to, min(2*pause, maxCrowded))
-		default:
-			s.release()
-		}
-	})
-}
-
-// crowded reports whether one of the loops has too much to deliver.
-func (h *Hub) crowded(to registry.Loops) (yes bool) {
-	to.Each(func(i int) { yes = yes || h.loops[i].inbound.Load() > maxInbound })
-	return yes
-}
-
 // deliverAll gives the publication to the loop's subscribers, by name and by
 // pattern, and adds how many those are to t once it has reached them.
 func (l *Loop) deliverAll(m *publication, t *tally) {
@@ -171,10 +132,6 @@ func (l *Loop) deliverAll(m *publication, t *tally) {
 		t.add(n)
 	}
 }
-
-// maxPending is how many bytes are gathered for a channel before they are
-// written within the turn.
-const maxPending = 256 << 10
 
 // append adds the publication to the part's pending frames and returns how many
 // subscribers it is for.
@@ -195,7 +152,7 @@ func (l *Loop) append(p *registry.Part, m *publication) int {
 		l.message[1] = l.withMeta(l.message[1], m)
 		meta = l.message[1]
 	}
-	size := p.Append(m.frame, meta, l.seq)
+	p.Append(m.frame, meta, l.seq)
 	if p.Out.Since == 0 {
 		p.Out.Since = m.at
 	}
@@ -205,9 +162,7 @@ func (l *Loop) append(p *registry.Part, m *publication) int {
 		n--
 	}
 	l.delivered(m.app, n)
-	if size > maxPending {
-		l.flushNow(p)
-	}
+	l.fill(p)
 	return n
 }
 
@@ -253,7 +208,7 @@ func (s *Session) direct(r *request) {
 	l.counts.Directs++
 	s.ack(r.RequestID)
 	for _, ref := range refs {
-		s.giveWay(1 << ref.Loop())
+		s.giveWay(1<<ref.Loop(), nil)
 	}
 }
 

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"sync"
-	"time"
 
 	"signalbox/engine/cluster"
 	"signalbox/engine/registry"
@@ -46,23 +45,20 @@ func (r *remote) Publish(p cluster.Publication, counted func(int)) {
 		count(counted, 0)
 		return
 	}
-	r.giveWay(r.hub.targets(a, a.Space.Find(p.Channel)))
+	// Not for one channel: all others' messages would wait with its own.
+	r.hub.wait(context.Background(), r.hub.targets(a, a.Space.Find(p.Channel)), nil)
 	r.hub.publishHere(p, counted)
 }
 
-// giveWay waits while one of the loops is behind.
-func (r *remote) giveWay(to registry.Loops) {
-	for r.hub.crowded(to) {
-		time.Sleep(minCrowded * time.Millisecond)
-	}
-}
-
-// Send delivers a message to the peer's sockets here.
+// Send delivers a message to the peer's sockets here. It waits while their loops are
+// behind.
 func (r *remote) Send(d cluster.Direct, counted func(int)) {
-	if r.app(d.App) == nil {
+	a := r.app(d.App)
+	if a == nil {
 		count(counted, 0)
 		return
 	}
+	r.hub.wait(context.Background(), loopsOf(a.Space.Sockets([]byte(d.To))), nil)
 	r.hub.sendHere(d, counted)
 }
 

@@ -110,7 +110,7 @@ func newWorld(t *testing.T, seed uint64, k kind) *world {
 		node := i / k.loops
 		l := &simLoop{Loop: w.hubs[node].Loop(i % k.loops), node: node, wakeC: make(chan struct{}, 1), commandC: make(chan func(), 16)}
 		if k.tight {
-			l.budget = budget{tasks: 2, subs: 1, writes: 3, part: 4000, parked: 1}
+			l.budget = budget{tasks: 2, subs: 1, writes: 3, flush: 300, part: 4000, parked: 1}
 		}
 		w.loops = append(w.loops, l)
 		if k.parallel {
@@ -304,6 +304,9 @@ func (w *world) outside(r *rand.Rand) {
 		}
 	case n < 6:
 		p.channel = w.names[r.IntN(len(w.names))]
+		if !w.kind.parallel && hub.waits(p.channel) {
+			return // it would go on at some other time, beside this goroutine
+		}
 		w.posted(p)
 		call = func(ctx context.Context, data []byte) {
 			_, _ = hub.Publish(ctx, "app_one", p.channel, p.sender, meta, data)
@@ -319,6 +322,13 @@ func (w *world) outside(r *rand.Rand) {
 	}
 	w.trace("outside: post %d to %s%s", p.number, p.channel, p.to)
 	go call(w.t.Context(), []byte(data(p.number, 0)))
+}
+
+// waits reports whether a publish from outside would wait now.
+func (h *Hub) waits(channel string) bool {
+	a := h.App("app_one")
+	ch := a.Space.Find(channel)
+	return h.crowded(h.targets(a, ch), ch)
 }
 
 // finished notes that a call from outside has come to its end. On the call's

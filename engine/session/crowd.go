@@ -1,0 +1,104 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"signalbox/engine/registry"
+)
+
+// What loops have to deliver is bounded by having those wait who bring more of it: a
+// loop that is behind with all it does holds back whoever sends there, and one that
+// is behind with a single channel whoever publishes to that.
+
+const (
+	// maxInbound is how many bytes of messages may wait in a loop's inbox before
+	// those who send there have to wait; they look again after minCrowded ms,
+	// then ever later up to maxCrowded.
+	maxInbound = 32 << 20
+	minCrowded = 2
+	maxCrowded = 64
+	// mostPending flushes of a channel are gathered of those who do not wait: then
+	// they are written at once.
+	mostPending = 32
+)
+
+// fill sees what to do about the part's pending frames, to which one has been added.
+func (l *Loop) fill(p *registry.Part) {
+	n := p.Bytes()
+	if n > l.budget.flush && !p.Out.Full {
+		p.Out.Full = true
+		l.setFull(append(l.fullChannels(), p.Channel))
+	}
+	if n > mostPending*l.budget.flush {
+		l.flushNow(p)
+	}
+}
+
+// emptied notes that a flush of the part is over.
+func (l *Loop) emptied(p *registry.Part) {
+	if p.Out.Full && p.Bytes() <= l.budget.flush {
+		p.Out.Full = false
+		l.setFull(slices.DeleteFunc(l.fullChannels(), func(c *registry.Channel) bool { return c == p.Channel }))
+	}
+}
+
+// fullChannels returns a copy of l.full.
+func (l *Loop) fullChannels() []*registry.Channel {
+	if full := l.full.Load(); full != nil {
+		return slices.Clone(*full)
+	}
+	return nil
+}
+
+func (l *Loop) setFull(channels []*registry.Channel) {
+	if len(channels) == 0 {
+		l.full.Store(nil)
+		return
+	}
+	l.full.Store(&channels)
+}
+
+// crowded reports whether one of the loops has too much to deliver, of all or of the
+// channel, which is nil if none is meant. Any goroutine.
+func (h *Hub) crowded(to registry.Loops, ch *registry.Channel) (yes bool) {
+	to.Each(func(i int) {
+		l := h.loops[i]
+		full := l.full.Load()
+		yes = yes || l.inbound.Load() > maxInbound || full != nil && slices.Contains(*full, ch)
+	})
+	return yes
+}
+
+// giveWay holds the session while one of the loops that it sends to is behind: what
+// TCP does for a client whose own loop is busy, this does for one whose messages
+// another loop has to deliver, or a large channel. ch may be nil.
+func (s *Session) giveWay(to registry.Loops, ch *registry.Channel) {
+	if !s.open || s.held || !s.loop.hub.crowded(to, ch) {
+		return
+	}
+	s.held = true
+	s.waitWhileCrowded(to, ch, minCrowded)
+}
+
+func (s *Session) waitWhileCrowded(to registry.Loops, ch *registry.Channel, pause int64) {
+	ref := s.ref()
+	s.loop.at(s.loop.now+pause, func(l *Loop) {
+		switch s := l.session(ref); {
+		case s == nil:
+		case l.hub.crowded(to, ch):
+			s.waitWhileCrowded(to, ch, min(2*pause, maxCrowded))
+		default:
+			s.release()
+		}
+	})
+}
+
+// wait waits while one of the loops is behind, ch may be nil, or until ctx is done.
+// For goroutines that are no loop's.
+func (h *Hub) wait(ctx context.Context, to registry.Loops, ch *registry.Channel) {
+	for h.crowded(to, ch) && ctx.Err() == nil {
+		time.Sleep(minCrowded * time.Millisecond)
+	}
+}
