@@ -51,7 +51,7 @@ func (u *subscription) name() string {
 // resubscribe changes a subscription's options and sends its snapshot again.
 func (s *Session) resubscribe(i int, r *request) {
 	u := &s.subs[i]
-	s.hearCasts()
+	s.gather() // it is older than the snapshot to come
 	if was := u.meta; u.part != nil {
 		u.meta = r.IncludeSenderMetadata
 		s.setMeta(u)
