@@ -33,6 +33,13 @@
 // subscribers when the window is over, or earlier, before the first message
 // whose sender is among those still untold.
 //
+// # Crowds
+//
+// A flush carries so many bytes of a channel's frames, and goes in turns. Whoever
+// publishes to a channel for which more is pending, or sends to a loop whose inbox
+// holds too much, is held until that is dealt with: its input waits, as it would for
+// a loop that is busy reading others. REST calls wait in their goroutines.
+//
 // # Slow readers
 //
 // What a client does not read waits in user space, up to Limits.MaxBacklog; a
