@@ -131,7 +131,7 @@ func New(cfg Config) (_ *Server, err error) {
 	return s, nil
 }
 
-// maxUnread is how many bytes of input are kept for a session that waits for
+// maxUnread is how many bytes of input are kept at most for a session that waits for
 // another loop.
 const maxUnread = 1 << 20
 

@@ -128,6 +128,9 @@ func (c *Conn) feed(buf []byte) gnet.Action {
 	if c.state == stateHead || c.state == stateOpen {
 		c.keep(buf, n, own)
 	}
+	if c.state == stateOpen && c.paused() {
+		c.poll(false)
+	}
 	if c.state == stateOpen && len(c.unread()) > c.loop.cfg.MaxUnread {
 		c.recv.Overflow()
 	}
@@ -181,10 +184,13 @@ func (c *Conn) Resume() {
 	if c.state != stateOpen || c.rest == nil {
 		return
 	}
-	buf := *c.rest
+	buf, paused := *c.rest, c.paused()
 	c.rest = nil
 	if n := c.recv.Receive(buf); c.state == stateOpen {
 		c.keep(buf, n, true)
+	}
+	if paused && !c.paused() && c.state != stateClosed {
+		c.poll(true)
 	}
 }
 
@@ -255,6 +261,10 @@ func (c *Conn) Finish() {
 		if c.farewell(); c.state == stateClosed {
 			return
 		}
+	}
+	if c.paused() {
+		c.rest = nil
+		c.poll(true) // to the end
 	}
 	c.state = stateLinger
 	c.loop.lingering = append(c.loop.lingering, deadline{c, time.Now().Add(lingerTime)})

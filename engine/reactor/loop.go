@@ -29,6 +29,7 @@ type loop struct {
 	bell atomic.Pointer[doorbell]
 
 	// Loop-owned. Both queues are in the order of their deadlines.
+	epoll     int                  // descriptor; -1: not known
 	turned    bool                 // there was a Turn since a socket was last read
 	heads     []deadline           // connections that have not sent their request head
 	lingering []deadline           // connections that are to end
@@ -52,7 +53,7 @@ type deadline struct {
 }
 
 func newLoop(r *Reactor, index int) *loop {
-	l := &loop{Reactor: r, index: index, clients: map[*Conn]netip.Addr{}, handshaker: newHandshaker(), counts: telemetry.NewLoop()}
+	l := &loop{Reactor: r, index: index, epoll: -1, clients: map[*Conn]netip.Addr{}, handshaker: newHandshaker(), counts: telemetry.NewLoop()}
 	if r.cfg.Counts != nil {
 		l.counts = r.cfg.Counts[index]
 	}
@@ -77,6 +78,7 @@ func newLoop(r *Reactor, index int) *loop {
 // connections is opened.
 func (l *loop) start(el gnet.EventLoop) {
 	l.el.Store(&el)
+	l.epoll = epollOf(el)
 	l.upper.Start()
 }
 

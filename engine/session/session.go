@@ -198,7 +198,6 @@ func (s *Session) ref() registry.Ref {
 
 // Ready reports whether the session takes input now, of which some has come.
 func (s *Session) Ready() bool {
-	s.lastSeen, s.late = momentOf(s.loop.now), false
 	s.loop.behind(s)
 	if s.waits() {
 		s.inputWaits()
@@ -222,6 +221,7 @@ func (s *Session) waits() bool { return s.held || s.under().parked > 0 }
 // place. Begin comes before it.
 func (s *Session) Receive(buf []byte) int {
 	l := s.loop
+	s.lastSeen, s.late = momentOf(l.now), false
 	l.receiving = s
 	done := 0
 	for s.open && !s.held {

@@ -52,6 +52,9 @@ func (s *Session) tick() {
 		// The ping waits behind the snapshot; that it drains is a sign of life.
 		s.lastSeen = momentOf(max(b.moved, l.now+s.lastSeen.until(l.now)))
 	}
+	if s.waits() { // its signs of life do, too
+		s.lastSeen = momentOf(l.now)
+	}
 	switch {
 	case s.expires != 0 && l.now+l.skew >= s.expires-expiryLead:
 		s.close(protocol.CloseTokenExpired)
