@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"errors"
+	"math"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -13,9 +14,13 @@ import (
 // loops' own keep to the capacity together: gnet ends when accept finds no
 // descriptor left.
 type budget struct {
-	capacity int64 // connections the descriptors allow; immutable
-	lent     atomic.Int64
-	full     atomic.Int64 // refusals
+	// Immutable.
+	capacity int64 // connections the descriptors allow
+	ceiling  int   // descriptors from this number on are for others
+
+	// Any goroutine (atomic).
+	lent atomic.Int64
+	full atomic.Int64 // refusals
 }
 
 // refusing is how many refused connections may linger, to read why; those
@@ -24,6 +29,16 @@ const refusing = 16
 
 // excess returns how many connections the server has beyond its capacity.
 func (r *Reactor) excess() int64 { return r.conns.Load() + r.lent.Load() - r.capacity }
+
+// excessWith is excess once a connection has this descriptor. The kernel hands out the
+// lowest number that is free: one at the ceiling says that all below are taken, by
+// whomever, and that what is left was promised to others.
+func (r *Reactor) excessWith(fd int) int64 {
+	if fd >= r.ceiling {
+		return math.MaxInt64
+	}
+	return r.excess()
+}
 
 // noteFull logs refusals, ever less often.
 func (r *Reactor) noteFull() {

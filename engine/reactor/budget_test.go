@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,12 +21,16 @@ import (
 // childEnv tells this program to serve with few descriptors instead of testing.
 const childEnv = "SIGNALBOX_REACTOR_CHILD"
 
-// fewDescriptors is the child's limit: it leaves room for some connections.
-const fewDescriptors = 160
+const (
+	// fewDescriptors is the child's limit: it leaves room for some connections.
+	fewDescriptors = 256
+	// othersOfChild is what the child keeps for the rest of its process.
+	othersOfChild = 64
+)
 
-// serveWithFewDescriptors runs a reactor, tells its address and capacity, and
-// stops at the end of its input. What its sidecar gets it keeps until the client
-// closes.
+// serveWithFewDescriptors runs a reactor, tells its address and capacity, opens as many
+// files as each number of its input says, and stops at the input's end. What its
+// sidecar gets it keeps until the client closes.
 func serveWithFewDescriptors() int {
 	limit := unix.Rlimit{Cur: fewDescriptors, Max: fewDescriptors}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -33,7 +38,7 @@ func serveWithFewDescriptors() int {
 		return 1
 	}
 	r, err := New(Config{
-		Listen: "127.0.0.1:0", Loops: 2, HandshakeTimeout: patience, MaxUnread: 1 << 20,
+		Listen: "127.0.0.1:0", Loops: 2, Others: othersOfChild, HandshakeTimeout: patience, MaxUnread: 1 << 20,
 		Gate: &tapGate{}, Logger: slog.New(slog.DiscardHandler),
 		Sidecar: func(c net.Conn, _ []byte) {
 			go func() {
@@ -48,7 +53,7 @@ func serveWithFewDescriptors() int {
 		return 1
 	}
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		openOthers(os.Stdin)
 		r.Stop()
 	}()
 	err = r.Run([]Loop{&testLoop{}, &testLoop{}}, func() { fmt.Println(r.Addr(), r.Capacity()) })
@@ -59,13 +64,34 @@ func serveWithFewDescriptors() int {
 	return 0
 }
 
+// openOthers opens files, as the rest of a server opens connections, until its input
+// ends, and says how many it has got.
+func openOthers(in io.Reader) {
+	var open []*os.File
+	for n := 0; ; {
+		if _, err := fmt.Fscan(in, &n); err != nil {
+			for _, f := range open {
+				_ = f.Close() // nothing was written
+			}
+			return
+		}
+		for range n {
+			if f, err := os.Open(os.DevNull); err == nil {
+				open = append(open, f)
+			}
+		}
+		fmt.Println(len(open))
+	}
+}
+
 // child is a reactor in another process.
 type child struct {
 	t        *testing.T
 	addr     string
 	capacity int
 	cmd      *exec.Cmd
-	in       io.Closer
+	in       io.WriteCloser
+	out      *bufio.Reader
 }
 
 func startChild(t *testing.T) *child {
@@ -86,11 +112,22 @@ func startChild(t *testing.T) *child {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = ch.cmd.Process.Kill(); _ = ch.cmd.Wait() })
-	line, _ := bufio.NewReader(out).ReadString('\n')
+	ch.out = bufio.NewReader(out)
+	line, _ := ch.out.ReadString('\n')
 	if _, err := fmt.Sscan(line, &ch.addr, &ch.capacity); err != nil || ch.capacity < 20 {
 		t.Fatalf("the child says %q", line)
 	}
 	return ch
+}
+
+// openOthers has the child open so many more files, all in all.
+func (ch *child) openOthers(n, all int) {
+	ch.t.Helper()
+	_, _ = fmt.Fprintln(ch.in, n) // an error shows below
+	line, _ := ch.out.ReadString('\n')
+	if got, err := strconv.Atoi(strings.TrimSpace(line)); err != nil || got != all {
+		ch.t.Fatalf("the child has opened %q of %d files", line, all)
+	}
 }
 
 // finish ends the child and expects it to end well.
@@ -158,6 +195,45 @@ func TestFullOfConnections(t *testing.T) {
 	}
 }
 
+// TestOthersDescriptors has the rest of the process open descriptors, before and after
+// clients have taken all that they may: accept still finds one.
+func TestOthersDescriptors(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		before, after int // what others open, before and after the flood of clients
+	}{
+		{"what was kept for them", 0, othersOfChild},
+		{"as much again, but first", 2 * othersOfChild, othersOfChild},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ch := startChild(t)
+			ch.openOthers(test.before, test.before)
+			var open []*client
+			flood := func() (served int) {
+				for range fewDescriptors {
+					c, status := ch.try(goodHead)
+					if open = append(open, c); status == 101 {
+						served++
+					}
+				}
+				return served
+			}
+			if served := flood(); served < 1 || test.before == 0 && served != ch.capacity {
+				t.Errorf("%d connections are served, want some, and %d when others have none", served, ch.capacity)
+			}
+			ch.openOthers(test.after, test.before+test.after)
+			if served := flood(); served > 0 {
+				t.Errorf("%d more connections are served when the server is full", served)
+			}
+			for _, c := range open {
+				_ = c.Close()
+			}
+			ch.untilServed()
+			ch.finish()
+		})
+	}
+}
+
 // untilServed connects until it is let in.
 func (ch *child) untilServed() {
 	ch.t.Helper()
@@ -207,7 +283,7 @@ func TestAcceptBursts(t *testing.T) {
 }
 
 func TestNoDescriptorsLeft(t *testing.T) {
-	if _, err := capacity(1 << 40); err == nil || !strings.Contains(err.Error(), "leaves none") {
+	if err := new(budget).measure(1<<40, 0); err == nil || !strings.Contains(err.Error(), "leaves none") {
 		t.Errorf("got error %v", err)
 	}
 }

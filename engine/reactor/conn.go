@@ -71,7 +71,7 @@ func (l *loop) open(gc gnet.Conn) gnet.Action {
 	}
 	gc.SetContext(c)
 	l.conns.Add(1)
-	if excess := l.excess(); excess > 0 {
+	if excess := l.excessWith(gc.Fd()); excess > 0 {
 		l.noteFull()
 		if c.tls != nil && c.tls.conn == nil || excess > refusing { // nothing can be said before the handshake
 			return gnet.Close

@@ -43,9 +43,10 @@
 //
 // A request head is at most MaxHead bytes and must be there within the
 // handshake timeout, with the TLS handshake before it. Connections beyond what
-// the descriptors allow, less a reserve, are refused, because gnet ends when accept finds none left. Those
-// that net/http has, the sidecar's and those of listeners given to Share, count
-// with the loops' own. A connection that is to end is cut off when too much is
-// queued on those that linger already. Input that a Receiver is not ready for is left
-// in the socket from pauseAt bytes on, so that TCP has the client wait.
+// the descriptors allow, less a reserve and what Config.Others keeps for the rest
+// of the process, are refused, because gnet ends when accept finds none left.
+// Those that net/http has, the sidecar's and those of listeners given to Share,
+// count with the loops' own. A connection that is to end is cut off when too much
+// is queued on those that linger already. Input that a Receiver is not ready for is
+// left in the socket from pauseAt bytes on, so that TCP has the client wait.
 package reactor

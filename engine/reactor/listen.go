@@ -100,9 +100,9 @@ func (h *holder) release() {
 	})
 }
 
-// reserved is how many descriptors are kept for what the budget does not count:
-// files, listeners, the runtime's poller, connections that are refused or enter
-// a loop, what listeners of net/http may have beyond it.
+// reserved is how many descriptors are kept for what the budget does not count,
+// beside Config.Others: files, listeners, the runtime's poller, connections that are
+// refused or enter a loop, what listeners of net/http may have beyond it.
 const reserved = 32 + refusing + 2*enrolling
 
 // raiseLimit raises the soft limit on descriptors to the hard one and returns
@@ -121,19 +121,21 @@ func raiseLimit() (uint64, error) {
 	return lim.Cur, nil
 }
 
-// capacity returns how many connections the descriptor limit allows a server of
-// so many loops: a loop accepts one connection at a time, so one descriptor a
-// loop beyond the capacity is enough to refuse.
-func capacity(loops int) (int64, error) {
-	limit, err := raiseLimit()
+// measure finds how many connections the descriptor limit allows a server of so many
+// loops, beside the descriptors of others: a loop accepts one connection at a time,
+// so one descriptor a loop beyond the capacity is enough to refuse.
+func (b *budget) measure(loops, others int) error {
+	raised, err := raiseLimit()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	n := int64(min(limit, 1<<40)) - reserved - 8*int64(loops) - inUse()
-	if n < 1 {
-		return 0, fmt.Errorf("reactor: the limit of %d open files leaves none for connections", limit)
+	limit := int64(min(raised, 1<<40))
+	b.capacity = limit - reserved - 8*int64(loops) - int64(others) - inUse()
+	if b.capacity < 1 {
+		return fmt.Errorf("reactor: the limit of %d open files leaves none for connections", limit)
 	}
-	return n, nil
+	b.ceiling = int(limit) - 2*enrolling - loops - others
+	return nil
 }
 
 // inUse returns how many descriptors are open now.

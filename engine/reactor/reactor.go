@@ -71,6 +71,7 @@ type Config struct {
 	Unix             *net.UnixListener // whoever made it closes it, before Stop
 	Behind           int               // listening sockets of the process whose place on Listen this one takes; 0: none
 	Loops            int
+	Others           int  // descriptors that the rest of the process may yet open at a time, beside the sidecar's
 	AnyPath          bool // upgrade on any path, not only /v1
 	HandshakeTimeout time.Duration
 	TLS              *tls.Config // nil: plain
@@ -128,7 +129,7 @@ func New(cfg Config) (*Reactor, error) {
 		cfg: cfg, addr: hold.addr, hold: hold,
 		bootedC: make(chan struct{}), endedC: make(chan struct{}), enrollC: make(chan struct{}, enrolling),
 	}
-	if r.capacity, err = capacity(cfg.Loops); err != nil {
+	if err := r.measure(cfg.Loops, cfg.Others); err != nil {
 		hold.release()
 		return nil, err
 	}
