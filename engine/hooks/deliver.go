@@ -19,6 +19,12 @@ import (
 const (
 	// requestTimeout bounds a request, to the end of its answer.
 	requestTimeout = 10 * time.Second
+	// maxRequests is how many requests are under way at a time, over all apps: each has
+	// a connection, and descriptors that run out end the server. It is enough for
+	// receivers to be hanging in dozens before others notice.
+	maxRequests = 64
+	// maxIdle is how many connections are kept for further requests.
+	maxIdle = 32
 	// maxAnswer is how much of an answer's body is read, in bytes, so that the
 	// connection can serve again; nothing is made of it.
 	maxAnswer = 64 << 10
@@ -27,6 +33,11 @@ const (
 	firstDelay = time.Second
 	maxDelay   = 5 * time.Minute
 )
+
+// MaxDescriptors is how many descriptors Hooks have open at a time for connections. For
+// a request there is one, or two while its host is looked up or dialled by both
+// families, and there may be one more that was dialled for a request given up since.
+const MaxDescriptors = 3*maxRequests + maxIdle
 
 // newClient returns a client that follows no redirect.
 func newClient(t http.RoundTripper) *http.Client {
@@ -45,6 +56,7 @@ func newTransport() *http.Transport {
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: requestTimeout}).DialContext,
 		TLSHandshakeTimeout:    requestTimeout,
+		MaxIdleConns:           maxIdle,
 		MaxIdleConnsPerHost:    auth.MaxWebhooks,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: maxAnswer,
@@ -58,7 +70,11 @@ func newTransport() *http.Transport {
 func (h *Hooks) deliver(ctx context.Context, q *queue) {
 	failures := 0
 	for h.await(ctx, q) {
+		if !h.enter(ctx) {
+			return
+		}
 		hook, err := h.attempt(ctx, q)
+		<-h.requestC
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -104,6 +120,17 @@ func (h *Hooks) await(ctx context.Context, q *queue) bool {
 		}
 	}
 	return false
+}
+
+// enter waits for one of the maxRequests. Who has waited longest comes first: receivers
+// that hang delay others by a request's time, and no more.
+func (h *Hooks) enter(ctx context.Context) bool {
+	select {
+	case h.requestC <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // errUnreadable is why a batch was dropped that never left.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,6 +142,45 @@ func TestHangingReceiver(t *testing.T) {
 		synctest.Wait()
 		if s := f.Stats(); s.Delivered != 1000 || s.SpooledBytes != 0 {
 			t.Errorf("got %+v, want all delivered", s)
+		}
+	})
+}
+
+// TestManyHangingReceivers: only so many requests are under way at a time, and those
+// that wait for their turn do not wait for long.
+func TestManyHangingReceivers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		var flying, most atomic.Int64
+		r.set(func(_ int, q *request) (int, error) {
+			defer flying.Add(-1)
+			most.Store(max(most.Load(), flying.Add(1)))
+			if q.batch.App == testApp {
+				return 200, nil
+			}
+			<-q.ctx.Done()
+			return 0, q.ctx.Err()
+		})
+		text := file(hookTo(testURL))
+		const hanging = 3 * maxRequests
+		for i := range hanging {
+			text += fmt.Sprintf("  - id: app_h%d\n    webhooks: [%s]\n", i, hookTo(fmt.Sprintf("https://h%d.test/", i)))
+		}
+		f := run(t, text, Options{Client: r})
+		for i := range hanging {
+			f.App(fmt.Sprintf("app_h%d", i)).Online("p")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := flying.Load(); got != maxRequests {
+			t.Errorf("%d requests are under way, want %d", got, maxRequests)
+		}
+		want := f.join("c", 0, 3)
+		time.Sleep((hanging/maxRequests + 1) * requestTimeout)
+		synctest.Wait()
+		expect(t, "who takes events", r.events(), want)
+		if got := most.Load(); got != maxRequests {
+			t.Errorf("%d requests were under way at a time, want %d", got, maxRequests)
 		}
 	})
 }

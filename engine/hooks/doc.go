@@ -43,7 +43,7 @@
 // # Limits
 //
 // The spool's bound is on the bytes of batches, over all webhooks; the file may
-// be somewhat larger and does not shrink. The inbox holds 32 MiB. A request may take 10 s; redirects are not
-// followed. Where requests go is the operator's choice, for the URL stands in the operator's
+// be somewhat larger and does not shrink. The inbox holds 32 MiB. At most 64 requests are under way at a
+// time, over all apps; a request may take 10 s; redirects are not followed. Where requests go is the operator's choice, for the URL stands in the operator's
 // file: addresses are not filtered.
 package hooks

@@ -33,6 +33,7 @@ type Hooks struct {
 	client   *http.Client
 	dir      string // to be opened by Attach
 	inbox    *inbox
+	requestC chan struct{} // holds one token for each request under way
 	endingC  chan struct{} // closed when what cannot be delivered now is left
 
 	// Any goroutine (atomic).
@@ -69,6 +70,7 @@ func Open(o Options) (*Hooks, error) {
 		log:      cmp.Or(o.Logger, slog.Default()),
 		client:   newClient(o.Client),
 		inbox:    newInbox(),
+		requestC: make(chan struct{}, maxRequests),
 		endingC:  make(chan struct{}),
 		dir:      o.Dir,
 		held:     o.Hold && o.Dir != "",
