@@ -9,6 +9,7 @@ import (
 	"signalbox/engine/auth"
 	"signalbox/engine/cluster"
 	"signalbox/engine/handover"
+	"signalbox/engine/hooks"
 	"signalbox/engine/reactor"
 	"signalbox/engine/registry"
 	"signalbox/engine/session"
@@ -112,6 +113,23 @@ func (c *Config) normalise() error {
 		return fmt.Errorf("engine: the spool for webhooks must be at least %d bytes", MinHookSpool)
 	}
 	return loops(&c.Loops)
+}
+
+// acmeDescriptors is how many descriptors certificates from an authority take: those
+// of a connection to it, of look-ups, and of files.
+const acmeDescriptors = 16
+
+// descriptors is how many descriptors there may be at a time that no client's
+// connection brings: webhooks, the cluster, the certificates' authority.
+func (c *Config) descriptors() int {
+	n := hooks.MaxDescriptors // a reload may bring webhooks
+	if c.Cluster != nil {
+		n += c.Cluster.Descriptors()
+	}
+	if len(c.TLS.ACMEDomains) > 0 {
+		n += acmeDescriptors
+	}
+	return n
 }
 
 // MinHookSpool is the smallest HookSpool, in bytes: a few of the largest batches.

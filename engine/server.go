@@ -158,6 +158,7 @@ func (s *Server) openAddresses(counts []*telemetry.Loop) (err error) {
 		Proxies:          s.cfg.TrustedProxies,
 		TLS:              tlsConfig,
 		Loops:            s.cfg.Loops,
+		Others:           s.cfg.descriptors(),
 		HandshakeTimeout: s.cfg.Limits.HandshakeTimeout,
 		MaxUnread:        maxUnread + s.cfg.Limits.MaxMessageSize,
 		MaxLinger:        s.cfg.Limits.MaxBacklogTotal,

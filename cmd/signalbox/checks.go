@@ -19,8 +19,9 @@ const (
 
 	connectSeconds = 100e-6 // CPU to accept a connection, verify its token and subscribe
 
-	// filesReserved and filesPerLoop are the descriptors that the server keeps for other uses.
-	filesReserved = 128
+	// filesReserved and filesPerLoop are the descriptors that the server keeps for other uses: most of them for
+	// webhooks. Routes of an embedded NATS come on top, some hundreds.
+	filesReserved = 320
 	filesPerLoop  = 8
 )
 

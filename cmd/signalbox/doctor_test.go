@@ -30,15 +30,15 @@ func TestDiagnose(t *testing.T) {
 		fix     string
 		verdict state
 	}{
-		"files enough":          {func(h *host) { h.openHard = million + 160 }, "RLIMIT_NOFILE", stateOK, million, "", stateOK},
-		"files one short":       {func(h *host) { h.openHard = million + 159 }, "RLIMIT_NOFILE", stateShort, million - 1, "LimitNOFILE=1048576", stateShort},
+		"files enough":          {func(h *host) { h.openHard = million + 352 }, "RLIMIT_NOFILE", stateOK, million, "", stateOK},
+		"files one short":       {func(h *host) { h.openHard = million + 351 }, "RLIMIT_NOFILE", stateShort, million - 1, "LimitNOFILE=1048576", stateShort},
 		"files fewer than own":  {func(h *host) { h.openHard = 64 }, "RLIMIT_NOFILE", stateShort, 0, "LimitNOFILE=1048576", stateShort},
 		"files unlimited":       {func(h *host) { h.openHard = unlimited }, "RLIMIT_NOFILE", stateOK, unlimited, "", stateOK},
 		"files unknown":         {func(h *host) { h.openHard = unknown }, "RLIMIT_NOFILE", stateUnknown, unlimited, "", stateUnknown},
-		"files soft only":       {func(h *host) { h.openSoft = 64 }, "RLIMIT_NOFILE", stateOK, 2097152 - 160, "", stateOK},
-		"low ceiling":           {func(h *host) { h.nrOpen = 65536 }, "fs.nr_open", stateShort, 65376, "fs.nr_open=1048576", stateShort},
+		"files soft only":       {func(h *host) { h.openSoft = 64 }, "RLIMIT_NOFILE", stateOK, 2097152 - 352, "", stateOK},
+		"low ceiling":           {func(h *host) { h.nrOpen = 65536 }, "fs.nr_open", stateShort, 65184, "fs.nr_open=1048576", stateShort},
 		"ceiling unknown":       {func(h *host) { h.nrOpen = unknown }, "fs.nr_open", stateUnknown, unlimited, "", stateOK},
-		"system's files":        {func(h *host) { h.fileMax, h.filesUsed = 500_160, 100_000 }, "fs.file-max", stateShort, 400_000, "fs.file-max=2162688", stateShort},
+		"system's files":        {func(h *host) { h.fileMax, h.filesUsed = 500_352, 100_000 }, "fs.file-max", stateShort, 400_000, "fs.file-max=2162688", stateShort},
 		"system's files full":   {func(h *host) { h.fileMax, h.filesUsed = 10, 100 }, "fs.file-max", stateShort, 0, "fs.file-max=2031616", stateShort},
 		"memory":                {func(h *host) { h.memAvailable = 4 << 30 }, "memory", stateShort, 569_353, "7 GiB", stateShort},
 		"memory for itself":     {func(h *host) { h.memAvailable = 32 << 20 }, "memory", stateShort, 0, "7 GiB", stateShort},
@@ -113,7 +113,7 @@ func TestDoctor(t *testing.T) {
 			"This host holds 1 000 000 connections: about 2 021 091, where memory binds.",
 		}},
 		"stock": {"stock", nil, 1, []string{
-			"This host holds about 524 128 connections, not 1 000 000; RLIMIT_NOFILE is what binds.",
+			"This host holds about 523 936 connections, not 1 000 000; RLIMIT_NOFILE is what binds.",
 			"short   RLIMIT_NOFILE", "soft 1 024, hard 524 288",
 			"  sysctl -w 'net.ipv4.tcp_mem=524288 1048576 1572864'\n",
 			"/etc/sysctl.d/90-signalbox.conf", "  net.ipv4.tcp_mem = 524288 1048576 1572864\n",
@@ -121,7 +121,7 @@ func TestDoctor(t *testing.T) {
 			"  ulimit -n 1048576\n", "  docker run --ulimit nofile=1048576:1048576 …\n",
 			"  echo madvise > /sys/kernel/mm/transparent_hugepage/enabled\n",
 		}},
-		"stock, smaller target": {"stock", []string{"--target", "500000"}, 0, []string{"This host holds 500 000 connections: about 524 128"}},
+		"stock, smaller target": {"stock", []string{"--target", "500000"}, 0, []string{"This host holds 500 000 connections: about 523 936"}},
 		"container":             {"cgroup2", []string{"--target", "100000"}, 1, []string{"about 61 245 connections, not 100 000; cgroup memory", "MemoryMax=1G"}},
 		"cannot tell":           {"nothing", nil, 2, []string{"cannot be told"}},
 	} {

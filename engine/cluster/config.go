@@ -53,6 +53,28 @@ const (
 	MinSecret = 16
 )
 
+const (
+	// linkDescriptors is how many descriptors the link to NATS takes: its own, and those
+	// of look-ups and of the connection that is to replace it.
+	linkDescriptors = 8
+	// routeDescriptors is how many another node's routes take: the three of NATS' pool, as
+	// many again while one server takes another's place, and those that both ends have
+	// begun at the same time.
+	routeDescriptors = 8
+	// usualNodes is how many other nodes with a server of NATS in their process are reckoned
+	// with: who they are shows in time, and may be in nobody's configuration.
+	usualNodes = 32
+)
+
+// Descriptors is how many descriptors a node of this configuration has open for its
+// cluster, in one of at most some thirty nodes or as many as Routes has.
+func (c *Config) Descriptors() int {
+	if c.URLs != EmbeddedNATS {
+		return linkDescriptors
+	}
+	return linkDescriptors + routeDescriptors*max(len(c.Embedded.Routes), usualNodes)
+}
+
 // Check finds what makes no sense, without looking at files. Its errors hold no
 // secret.
 func (c *Config) Check() error {
