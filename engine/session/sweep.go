@@ -16,6 +16,9 @@ const (
 	// maxSkew is how far the wall clock may drift against the hub's before the
 	// loop takes it for a jump and computes all expiries anew, ms.
 	maxSkew = 50
+	// closeBatch is how many sessions are closed before others get a turn, of many
+	// that come to their ends together: each is a write, a shutdown, a farewell.
+	closeBatch = 256
 )
 
 var pingFrame = frame.AppendFrame(nil, frame.OpPing, nil)
@@ -31,8 +34,17 @@ func (l *Loop) sweep() {
 			}
 		}
 	}
-	for slot, due := range l.due {
-		if due != 0 && due.until(l.now) <= 0 {
+	l.sweepFrom(0)
+}
+
+// sweepFrom is sweep from this slot on.
+func (l *Loop) sweepFrom(slot int) {
+	for enough := l.gone.len() + closeBatch; slot < len(l.due); slot++ {
+		if l.gone.len() >= enough {
+			l.at(l.now+1, func(l *Loop) { l.sweepFrom(slot) })
+			return
+		}
+		if due := l.due[slot]; due != 0 && due.until(l.now) <= 0 {
 			l.sessions[slot].tick()
 		}
 	}
@@ -99,15 +111,15 @@ const recheckBatch = 16 << 10
 // recheck closes the sessions, from this slot on, whose key or app is out of
 // force.
 func (l *Loop) recheck(slot int) {
-	end := min(slot+recheckBatch, len(l.sessions))
-	for _, s := range l.sessions[slot:end] {
-		if s != nil && s.open {
+	end, enough := min(slot+recheckBatch, len(l.sessions)), l.gone.len()+closeBatch
+	for ; slot < end && l.gone.len() < enough; slot++ {
+		if s := l.sessions[slot]; s != nil && s.open {
 			if code := l.hub.standing(s.grant.Key()); code != 0 {
 				s.close(code)
 			}
 		}
 	}
-	if end < len(l.sessions) {
-		l.at(l.now+1, func(l *Loop) { l.recheck(end) })
+	if slot < len(l.sessions) {
+		l.at(l.now+1, func(l *Loop) { l.recheck(slot) })
 	}
 }

@@ -144,6 +144,60 @@ func TestKeysTakenAway(t *testing.T) {
 	}
 }
 
+// TestManyEndTogether: of sessions that come to their ends at the same time a turn
+// closes a batch, and yet all are closed in time.
+func TestManyEndTogether(t *testing.T) {
+	const sessions, life = 10 * closeBatch, 60 * time.Second
+	for _, tc := range []struct {
+		name string
+		wait time.Duration // until the end is near
+		end  func(t *testing.T, a *alone)
+		want protocol.CloseCode
+	}{
+		{"tokens run out", life - (expiryLead+1)*time.Millisecond, func(*testing.T, *alone) {}, protocol.CloseTokenExpired},
+		{"a key is revoked", time.Second, func(t *testing.T, a *alone) {
+			keys, err := auth.Parse("apps.yaml", []byte(strings.Replace(testApps, "send]", "send], revoked: true", 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.SetKeys(keys)
+		}, protocol.CloseUnauthorized},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limits := testLimits()
+				limits.PingInterval = time.Hour
+				a := newAlone(t, limits)
+				var wires []*wire
+				closed := 0 // in this turn
+				for i := range sessions {
+					w := a.open(identify(t, a.Keys(), fmt.Sprint("p", i), "", all, int64(life/time.Second)))
+					w.take()
+					w.ended = func() { closed++ }
+					wires = append(wires, w)
+				}
+				a.pass(tc.wait)
+				tc.end(t, a)
+				for range expiryLead { // 1 ms each, to the end of the tokens
+					for synctest.Wait(); a.flag.up.Swap(false); synctest.Wait() {
+						closed = 0
+						a.loop.Turn()
+						if closed > closeBatch {
+							t.Fatalf("%d sessions are closed in a turn, want %d at most", closed, closeBatch)
+						}
+					}
+					time.Sleep(time.Millisecond)
+				}
+				for i, w := range wires {
+					if got := w.closeCode(); got != int(tc.want) {
+						t.Fatalf("session %d: got %d, want %d", i, got, tc.want)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAlone(t, testLimits())
