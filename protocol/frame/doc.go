@@ -24,6 +24,7 @@
 // that arrived, to at most twice their number, and is dropped with the message.
 // No memory is ever set aside for a length that was merely announced. Control
 // frames carry at most 125 bytes (RFC 6455 §5.5); the size of other frames and
-// of messages is the limit argument of [Reader.Next]. Extensions are not
+// of messages is the limit argument of [Reader.Next]. Of a message's fragments at most
+// 128 may be empty, beside the last: so its frames are bounded by its bytes. Extensions are not
 // negotiated, so the reserved bits must be zero.
 package frame

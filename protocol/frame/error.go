@@ -2,7 +2,7 @@ package frame
 
 import "signalbox/protocol"
 
-// Error is a peer's breach of RFC 6455. It ends the connection: Code is what
+// Error is a peer's breach of RFC 6455, or of a limit. It ends the connection: Code is what
 // the close frame must say. The text is fixed and never holds what the peer
 // sent.
 type Error struct {
@@ -27,8 +27,9 @@ var (
 	ErrCloseBody          = violation("frame: close body of one byte")
 	ErrCloseCode          = violation("frame: close code not allowed on the wire")
 
-	ErrInvalidUTF8 = &Error{protocol.CloseInvalidUTF8, "frame: text is not UTF-8"}
-	ErrTooBig      = &Error{protocol.CloseTooBig, "frame: message over the limit"}
+	ErrInvalidUTF8    = &Error{protocol.CloseInvalidUTF8, "frame: text is not UTF-8"}
+	ErrTooBig         = &Error{protocol.CloseTooBig, "frame: message over the limit"}
+	ErrEmptyFragments = &Error{protocol.CloseMessageRate, "frame: too many empty fragments"}
 )
 
 func violation(text string) *Error {

@@ -16,6 +16,7 @@ type oracle struct {
 
 	open    Opcode // Opcode of the fragmented message under way, or 0.
 	message []byte
+	empty   int // Fragments of it that brought nothing and did not end it.
 	got     []message
 }
 
@@ -142,6 +143,11 @@ func (o *oracle) data(op Opcode, fin bool, length int, mask []byte) (fate string
 	if op != OpContinuation {
 		o.open = op
 	}
+	if length == 0 && !fin {
+		if o.empty++; o.empty > 128 {
+			return describe(ErrEmptyFragments), false
+		}
+	}
 	for i := range length {
 		b, ok := o.next()
 		if !ok {
@@ -159,7 +165,7 @@ func (o *oracle) data(op Opcode, fin bool, length int, mask []byte) (fate string
 		return describe(ErrInvalidUTF8), false
 	}
 	o.got = append(o.got, message{o.open, string(o.message)})
-	o.open, o.message = 0, nil
+	o.open, o.message, o.empty = 0, nil, 0
 	return "", true
 }
 

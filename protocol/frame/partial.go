@@ -9,11 +9,17 @@ import (
 // firstGrowth is the smallest buffer for a message in progress, in bytes.
 const firstGrowth = 64
 
+// maxEmpty is how many fragments of a message may bring nothing and not end it. RFC 6455
+// allows any number, but they are frames that no limit on sizes and no count of
+// messages ever meets.
+const maxEmpty = 128
+
 // partial is a data message that is not all there yet.
 type partial struct {
 	payload []byte // Unmasked, of all frames so far.
 	checked int    // Of a text: payload[:checked] is valid UTF-8.
 	op      Opcode // Of the first frame: OpText or OpBinary.
+	empty   uint8  // Fragments, up to maxEmpty, that brought nothing.
 
 	// The frame being read, while inFrame; otherwise the next header is due.
 	inFrame bool

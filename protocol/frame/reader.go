@@ -66,7 +66,9 @@ func (r *Reader) Next(buf []byte, limit int) (m Message, n int, err error) {
 
 		if !h.op.Control() && !r.whole(&h, body) {
 			n += size
-			r.begin(&h)
+			if err := r.begin(&h); err != nil {
+				return r.fail(n, err)
+			}
 			continue
 		}
 		if uint64(len(body)) < h.length {
@@ -103,16 +105,23 @@ func (r *Reader) room(limit int) uint64 {
 }
 
 // begin makes h the frame whose payload is being collected.
-func (r *Reader) begin(h *header) {
+func (r *Reader) begin(h *header) error {
 	if r.partial == nil {
 		r.partial = &partial{op: h.op}
 	}
 	p := r.partial
+	if h.length == 0 && !h.fin {
+		if p.empty == maxEmpty {
+			return ErrEmptyFragments
+		}
+		p.empty++
+	}
 	p.inFrame = true
 	p.fin = h.fin
 	p.mask = h.mask
 	p.taken = 0
 	p.need = int(h.length)
+	return nil
 }
 
 func (r *Reader) fail(n int, err error) (Message, int, error) {
