@@ -151,7 +151,7 @@ func (h *Hooks) attempt(ctx context.Context, q *queue) (*auth.Webhook, error) {
 		var err error
 		if body, err = h.disk.body(newKey(q.id, b.seq)); err != nil {
 			h.log.Error("events for a webhook cannot be read and are dropped", "app", q.app, "events", b.events, "error", err)
-			h.settle(q, false)
+			h.forfeit(q)
 			return hook, errUnreadable
 		}
 	}
@@ -183,6 +183,18 @@ func (h *Hooks) settle(q *queue, delivered bool) {
 	} else {
 		h.dropped.Add(n)
 	}
+	signal(h.inbox.wakeC) // for the file
+}
+
+// forfeit takes the first batch, which was in flight and is lost, out of the queue.
+func (h *Hooks) forfeit(q *queue) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(q.batches) == 0 { // the queue was discarded meanwhile
+		return
+	}
+	q.flying = false
+	h.drop(q, 0)
 	signal(h.inbox.wakeC) // for the file
 }
 

@@ -433,11 +433,13 @@ func TestErrorsArePlain(t *testing.T) {
 	}
 }
 
-// TestUnreadableBatch: a batch that the file has lost says nothing of the webhook.
+// TestUnreadableBatch: a batch that the file has lost says nothing of the webhook,
+// which is told of the loss.
 func TestUnreadableBatch(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		f := run(t, file(hookTo(testURL)), Options{Client: &receiver{answer: always(500, nil)}, Dir: dir})
+		r := &receiver{answer: always(500, nil)}
+		f := run(t, file(hookTo(testURL)), Options{Client: r, Dir: dir})
 		f.join("c", 0, 1)
 		time.Sleep(gatherTime + firstDelay/4) // saved, and tried once
 		synctest.Wait()
@@ -449,8 +451,13 @@ func TestUnreadableBatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * firstDelay)
+		f.join("c", 1, 1)
+		time.Sleep(gatherTime + firstDelay/4)
 		synctest.Wait()
 		f.stop()
+		if told := r.all()[1].batch.Dropped; told != 1 {
+			t.Errorf("told of %d events dropped, want 1", told)
+		}
 		if log := f.log.String(); !strings.Contains(log, "cannot be read and are dropped") || strings.Contains(log, "takes events again") {
 			t.Errorf("got the log %s", log)
 		}

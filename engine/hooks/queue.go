@@ -146,11 +146,17 @@ func (h *Hooks) makeRoom(size int64) bool {
 		if q.flying {
 			i = 1
 		}
-		b := h.remove(q, i)
-		h.lose(q, b.events)
-		q.dropped += b.dropped // what it was to tell, the next one does
+		h.drop(q, i)
 	}
 	return true
+}
+
+// drop takes the batch at i out of its queue undelivered, of which the next one is
+// to tell. With mu.
+func (h *Hooks) drop(q *queue, i int) {
+	b := h.remove(q, i)
+	h.lose(q, b.events)
+	q.dropped += b.dropped // what it was to tell, the next one does
 }
 
 // longest returns the queue with the most bytes of those that have a batch to
