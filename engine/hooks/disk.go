@@ -32,6 +32,8 @@ type row struct {
 	App   string            `json:"app"`
 	Place int               `json:"place"`
 	URL   [sha256.Size]byte `json:"url"`
+
+	Dropped int64 `json:"dropped,omitempty"` // events lost that no batch tells of yet
 }
 
 // put is a batch to be written.
@@ -96,7 +98,7 @@ func loadQueues(tx *bbolt.Tx) (list []*queue, err error) {
 			return errors.New("a queue cannot be read")
 		}
 		q := newQueue(binary.BigEndian.Uint64(k), r.App)
-		q.place, q.url = r.Place, r.URL
+		q.place, q.url, q.dropped, q.noted = r.Place, r.URL, r.Dropped, r.Dropped
 		byID[q.id], list = q, append(list, q)
 		return nil
 	})

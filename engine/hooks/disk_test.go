@@ -108,6 +108,40 @@ func TestRestartWhenFull(t *testing.T) {
 	})
 }
 
+// TestRestartBeforeDropsAreTold: what a queue lost before a restart, with no batch
+// behind it to say so, is told after it, once.
+func TestRestartBeforeDropsAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := file(hookTo(testURL, `channelPatterns: ["c"]`), hookTo("https://other.test/", `channelPatterns: ["d"]`))
+		o := Options{Client: &receiver{answer: always(0, errDown)}, Dir: t.TempDir(), MaxSpool: 20_000}
+		f := run(t, text, o)
+		for i := range 30 { // the other's queue is the longer one
+			f.join("d", 2*i, 2)
+			time.Sleep(time.Second)
+		}
+		for i := 0; f.Stats().Dropped == 0; i++ {
+			f.join("c", i, 1)
+			time.Sleep(time.Second)
+		}
+		dropped := f.Stats().Dropped
+		f.stop()
+		var told []int64
+		for range 2 {
+			up := &receiver{}
+			o.Client = up
+			f = run(t, text, o)
+			time.Sleep(time.Second)
+			f.join("d", 0, 1)
+			time.Sleep(time.Second)
+			f.stop()
+			told = append(told, up.taken[len(up.taken)-1].batch.Dropped)
+		}
+		if told[0] != dropped || told[1] != 0 {
+			t.Errorf("told of %d events dropped, want %d and 0", told, dropped)
+		}
+	})
+}
+
 // TestRandomOutages has the receiver fail and the server restart at random
 // times: all events arrive, in order, each batch as often as it likes but the
 // same.

@@ -24,7 +24,7 @@
 // lose none that is in the queue; a crash loses what came in the last 200 ms
 // or so and could not be written. What does not fit within the bound is dropped,
 // the oldest of the longest queue first, counted, and told to the receiver in a
-// later batch. A receiver answers 410 to have a batch dropped that it will never
+// later batch, which may come after a restart. A receiver answers 410 to have a batch dropped that it will never
 // take; any other answer but 2xx is a failure, and tried again.
 //
 // # Storage

@@ -236,7 +236,8 @@ func (h *Hooks) assign(app *auth.App, had []*queue) []*queue {
 func (h *Hooks) configure(q *queue, place int, w *auth.Webhook) {
 	url := sha256.Sum256([]byte(w.URL))
 	if h.disk != nil && (q.hook == nil || q.place != place || q.url != url) {
-		h.pending.rows = append(h.pending.rows, row{q.id, q.app, place, url})
+		h.pending.rows = append(h.pending.rows, row{q.id, q.app, place, url, q.dropped})
+		q.noted = q.dropped
 	}
 	if q.hook != nil && (q.url != url || q.hook.Secret != w.Secret) {
 		signal(q.resetC)

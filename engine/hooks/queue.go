@@ -35,6 +35,7 @@ type queue struct {
 	flying  bool     // the first is being delivered
 	size    int64    // bytes of batches
 	dropped int64    // events lost since the last batch that told so
+	noted   int64    // dropped as of the row that was last written, or is to be
 	open    []byte   // events of the batch under way
 	opened  int      // how many
 	since   int64    // when the first of them happened, unix ms

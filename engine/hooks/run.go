@@ -113,8 +113,24 @@ func (h *Hooks) flush() {
 	h.logDrops()
 }
 
+// noteDrops has the file know which drops are still to be told. With mu.
+func (h *Hooks) noteDrops() {
+	if h.disk == nil {
+		return
+	}
+	for _, queues := range h.routes {
+		for _, q := range queues {
+			if q.dropped != q.noted {
+				h.pending.rows = append(h.pending.rows, row{q.id, q.app, q.place, q.url, q.dropped})
+				q.noted = q.dropped
+			}
+		}
+	}
+}
+
 // takePending returns what is to be written. With mu.
 func (h *Hooks) takePending() change {
+	h.noteDrops()
 	c := h.pending
 	h.pending = change{}
 	kept := c.puts[:0]
