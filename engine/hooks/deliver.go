@@ -69,6 +69,7 @@ func newTransport() *http.Transport {
 // or all ends and nothing is left that can be delivered now.
 func (h *Hooks) deliver(ctx context.Context, q *queue) {
 	failures := 0
+	var failed *auth.Webhook // as it was when it failed last
 	for h.await(ctx, q) {
 		if !h.enter(ctx) {
 			return
@@ -83,6 +84,10 @@ func (h *Hooks) deliver(ctx context.Context, q *queue) {
 			h.log.Info("a webhook takes events again", "app", q.app, host(hook), "failures", failures)
 			failures = 0
 		case err != nil:
+			if failed != nil && (failed.URL != hook.URL || failed.Secret != hook.Secret) {
+				failures = 0 // another receiver, which has not been waited for yet
+			}
+			failed = hook
 			if failures++; failures == 1 {
 				h.log.Warn("a webhook does not take events; trying again", "app", q.app, host(hook), "error", err)
 			}

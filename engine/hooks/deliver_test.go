@@ -305,6 +305,27 @@ func TestReloadEndsPause(t *testing.T) {
 	})
 }
 
+// TestReloadBeginsAnew: another receiver that fails is told of, and tried as soon and
+// as often as one that has never failed.
+func TestReloadBeginsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{answer: always(0, errDown)}
+		f := run(t, file(hookTo(testURL)), Options{Client: r})
+		f.join("c", 0, 3)
+		time.Sleep(10 * maxDelay)
+		before := len(r.all())
+		f.Set(parse(t, file(hookTo("https://corrected.test/"))))
+		time.Sleep(firstDelay + 2*firstDelay + time.Millisecond)
+		if n := len(r.all()) - before; n < 3 {
+			t.Errorf("the new receiver was tried %d times, want 3", n)
+		}
+		f.stop()
+		if log := f.log.String(); !strings.Contains(log, "host=corrected.test") {
+			t.Errorf("got the log %s", log)
+		}
+	})
+}
+
 // TestBound fills the spool beyond its bound: the oldest batches go, but for the
 // one in flight, and the receiver is told how many events are missing.
 func TestBound(t *testing.T) {
