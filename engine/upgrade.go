@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"signalbox/engine/handover"
@@ -11,6 +12,7 @@ import (
 var (
 	errUpgrading   = errors.New("an upgrade is under way")
 	errPredecessor = errors.New("the process before this one has not ended yet")
+	errContainer   = errors.New("this is the first process of its container, which would end with it")
 	errNoAppsFile  = errors.New("keys that are in memory only cannot be passed on")
 )
 
@@ -31,6 +33,8 @@ func (s *Server) Upgrade(ctx context.Context) error {
 	switch {
 	case !s.serving.Load():
 		return errNotReady
+	case os.Getpid() == 1: // the kernel kills all of a PID namespace with its first process
+		return errContainer
 	case s.cfg.AppsFile == "":
 		return errNoAppsFile
 	case s.cfg.Predecessor != nil:

@@ -159,6 +159,12 @@ func startAs(t testing.TB, path, dir string, env []string, args ...string) *proc
 	t.Helper()
 	cmd := command(context.Background(), dir, append([]string{"SIGNALBOX_LOG_FORMAT=json"}, env...), args...)
 	cmd.Path, cmd.Args[0] = path, path
+	return launch(t, cmd)
+}
+
+// launch is start with a command that is made.
+func launch(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
 	p := &process{t: t, cmd: cmd, logC: make(chan entry, logBacklog)}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

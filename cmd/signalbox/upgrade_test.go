@@ -278,6 +278,30 @@ func TestUpgradeNeedsFiles(t *testing.T) {
 	}
 }
 
+// TestUpgradeOfFirstProcess: in a container all would end with the old process.
+func TestUpgradeOfFirstProcess(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("a PID namespace needs root")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "apps.yaml"), []byte(upgradeApps), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := command(t.Context(), dir, []string{"SIGNALBOX_LOG_FORMAT=json"}, "serve", "--listen", "127.0.0.1:0", "--data-dir", "data")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	p := launch(t, cmd)
+	p.addr()
+	p.signal(syscall.SIGUSR2)
+	if got := p.await("not upgraded, this process stays")["error"]; got != "this is the first process of its container, which would end with it" {
+		t.Errorf("logged %q", got)
+	}
+	p.signal(syscall.SIGTERM)
+	if got := p.exit(); got != 0 {
+		t.Errorf("exit status: got %d, want 0", got)
+	}
+}
+
 // TestUpgradeOfNode: the address for routes is the successor's once the process
 // before has ended, time and again.
 func TestUpgradeOfNode(t *testing.T) {
