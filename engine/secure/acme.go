@@ -83,6 +83,10 @@ func validDomain(name string) error {
 	if err == nil || len(labels) < 2 || slices.Contains(labels, "") || strings.ContainsAny(name, "*/: ") {
 		return fmt.Errorf("ACME: %q is no domain name such as chat.example.org", name)
 	}
+	// Clients ask for it in this form (RFC 6066 §3).
+	if strings.ContainsFunc(name, func(r rune) bool { return r < '!' || r > '~' }) {
+		return fmt.Errorf("ACME: %q must be given as DNS has it, in ASCII, as xn--…", name)
+	}
 	return nil
 }
 

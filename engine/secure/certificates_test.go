@@ -120,6 +120,7 @@ func TestOpen(t *testing.T) {
 		{"an address", nil, acme("192.0.2.1"), "no domain name"},
 		{"one label", nil, acme("localhost"), "no domain name"},
 		{"a URL", nil, acme("https://example.org"), "no domain name"},
+		{"letters beyond ASCII", nil, acme("chat.example.org", "plaudern.bücher.example"), "as xn--"},
 	}
 	for _, test := range tests {
 		_, err := Open(test.pairs, test.acme, discard)
