@@ -72,7 +72,7 @@ func (l *loop) hearNews() {
 	l.newsMu.Unlock()
 	for _, c := range news {
 		if c.state == stateShake && c.shake() == gnet.Close {
-			_ = c.gc.EventLoop().Close(c.gc) // calls closed
+			_ = c.gc.EventLoop().Close(c.gc) // not abort: one that was handed over is to go, too
 		}
 	}
 	l.closeBroken()
