@@ -16,7 +16,7 @@ type backlog struct {
 	snapshot *presence.Snapshot // as far as it has not been written; nil between two
 	roster   *presence.Roster   // that it is of
 	queue    []queued
-	size     int   // bytes in queue
+	size     int   // bytes in queue, and what repetitions there weigh
 	pause    int64 // how long to wait before the next look at the socket, ms
 	moved    int64 // when the socket last took something, ms of the loop's clock
 }
@@ -55,6 +55,7 @@ func (b *backlog) add(frames []byte) {
 // forget takes the channel's snapshot out of the queue.
 func (b *backlog) forget(p *registry.Part) {
 	if b != nil {
+		b.size -= repeatSize * max(b.count(p)-1, 0)
 		b.queue = slices.DeleteFunc(b.queue, func(q queued) bool { return q.part == p })
 	}
 }
@@ -226,7 +227,11 @@ func (s *Session) advance() {
 				b.size -= len(q.bytes)
 				s.send(q.bytes)
 			} else {
-				s.tellRoster(q.part, b.count(q.part) > 0)
+				again := b.count(q.part) > 0
+				if again {
+					b.size -= repeatSize
+				}
+				s.tellRoster(q.part, again)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"signalbox/engine/registry"
 	"signalbox/protocol"
 )
 
@@ -291,6 +292,50 @@ func TestBacklogBehindSnapshot(t *testing.T) {
 		}
 		c.pass(100 * time.Millisecond)
 		c.checkTotal(t, "at the end")
+	})
+}
+
+// TestRepeatsLeaveBacklog has a client ask again and again behind a snapshot that goes
+// in parts, and read: what it is told weighs nothing any more, nor what it has given up.
+func TestRepeatsLeaveBacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 1, totalLimits(0))
+		meta := fmt.Sprintf(`{"m":"%s"}`, strings.Repeat("x", 3000))
+		for i := range 100 {
+			p := c.open(t, 0, fmt.Sprint("p", i), meta)
+			textTo(p, `{"type":"subscribe","channel":"c"}`)
+			textTo(p, `{"type":"subscribe","channel":"d"}`)
+		}
+		c.pass(time.Second)
+		w := c.open(t, 0, "slow", "")
+		w.stall()
+		const repeats = 3
+		for range 2 + repeats {
+			for _, channel := range []string{"c", "d"} {
+				textTo(w, `{"type":"subscribe","channel":%q}`, channel)
+			}
+			c.pass(10 * time.Millisecond)
+		}
+		b := w.session.under().stream
+		part := func(channel string) *registry.Part {
+			return w.session.subs[w.session.find([]byte(channel))].part
+		}
+		first, second := part("c"), part("d")
+		check := func(when string, want int) { // the first of each weighs nothing
+			t.Helper()
+			if b != w.session.under().stream || b.size != want*repeatSize {
+				t.Fatalf("%s: %d bytes wait, want %d", when, b.size, want*repeatSize)
+			}
+		}
+		asked := b.count(first)
+		check("when all wait", asked-1+b.count(second)-1)
+		for b.count(first) == asked {
+			w.read(0)
+			c.pass(maxPause * time.Millisecond)
+		}
+		check("when some are told", b.count(first)-1+b.count(second)-1)
+		textTo(w, `{"type":"unsubscribe","channel":"c"}`)
+		check("when those of a channel are given up", b.count(second)-1)
 	})
 }
 
