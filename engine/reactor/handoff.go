@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -92,7 +93,17 @@ func (r *Reactor) enroll(c *lentConn, e *enrolled) error {
 	if c.tls != nil {
 		c.tls.Back()
 	}
+	ownZone(c.socket.RemoteAddr())
 	return r.register(c.socket, e)
+}
+
+// ownZone gives an address memory of its own for its zone: gnet, which takes it for that
+// of its pool of buffers, recycles it with the connection, and net's is the name of the
+// interface for everybody.
+func ownZone(addr net.Addr) {
+	if a, ok := addr.(*net.TCPAddr); ok {
+		a.Zone = strings.Clone(a.Zone)
+	}
 }
 
 // enrolled is a connection that a loop did not accept itself.

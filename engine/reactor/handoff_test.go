@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // handed is a connection as the sidecar gets it.
@@ -210,5 +211,35 @@ func TestNoSidecar(t *testing.T) {
 	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 	if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 404 {
 		t.Errorf("got %v, %v", resp, err)
+	}
+}
+
+// TestZoneIsOwn: of a connection that enters a loop gnet gets no zone that is net's.
+func TestZoneIsOwn(t *testing.T) {
+	ln, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here:", err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	w := run(t, Config{Loops: 1})
+	go func() {
+		nc, err := net.Dial("tcp", ln.Addr().String())
+		if err == nil {
+			_, _ = io.Copy(io.Discard, nc) // until it is closed
+			_ = nc.Close()
+		}
+	}()
+	nc, err := w.Share(ln, 0).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := nc.RemoteAddr().(*net.TCPAddr)
+	const zone = "lo" // as net names it of a link-local address
+	addr.Zone = zone
+	if err := w.Enroll(nc, nil); err != nil {
+		t.Fatal(err)
+	}
+	if addr.Zone != zone || unsafe.StringData(addr.Zone) == unsafe.StringData(zone) {
+		t.Errorf("got zone %q, of its own: %v", addr.Zone, unsafe.StringData(addr.Zone) != unsafe.StringData(zone))
 	}
 }
