@@ -1,10 +1,12 @@
 package api
 
 import (
+	"container/list"
 	"context"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -27,7 +29,7 @@ type conn struct {
 	net.Conn
 
 	// Immutable once served.
-	server    *Server
+	slots     *slots
 	handedOff bool // an event loop has judged the first request
 
 	// Owned by the goroutine that reads.
@@ -36,12 +38,21 @@ type conn struct {
 	// Owned by the goroutine that serves.
 	requests int // begun
 
+	// Guarded by slots.mu.
+	placed  bool          // has a slot
+	waiting *list.Element // of slots.idle, while it is there
+
 	// Any goroutine (atomic).
-	released atomic.Bool
+	evicted atomic.Bool // another has its slot
 }
 
-// Read reads the bytes that came along, then the connection.
+// Read reads the bytes that came along, then the connection. An evicted one
+// fails as if its time were up, which net/http takes without a word: its own
+// deadlines may come after the one that was to end the read.
 func (c *conn) Read(p []byte) (int, error) {
+	if c.evicted.Load() {
+		return 0, os.ErrDeadlineExceeded
+	}
 	if len(c.unread) == 0 {
 		return c.Conn.Read(p)
 	}
@@ -64,26 +75,18 @@ func (c *conn) CloseWrite() error {
 
 // Close closes the connection and frees its slot.
 func (c *conn) Close() error {
-	c.release()
+	c.slots.free(c)
 	return c.Conn.Close()
-}
-
-// release frees the slot, once.
-func (c *conn) release() {
-	if !c.released.Swap(true) {
-		<-c.server.slots
-	}
 }
 
 // admit takes a slot for an accepted connection, or refuses it and returns nil.
 func (s *Server) admit(accepted net.Conn) *conn {
-	select {
-	case s.slots <- struct{}{}:
-		return &conn{Conn: accepted, server: s}
-	default:
+	c := &conn{Conn: accepted, slots: &s.slots}
+	if !s.slots.take(c) {
 		s.refuse(accepted)
 		return nil
 	}
+	return c
 }
 
 // refuse answers 503 and closes, on a goroutine: it may be called by an event

@@ -106,20 +106,20 @@ func TestBrokenRequestLine(t *testing.T) {
 	}
 }
 
+// TestConnectionLimit: who is not idle keeps its slot, and the one beyond is refused.
 func TestConnectionLimit(t *testing.T) {
-	w := newWorld(t, nil)
+	blockC, startedC := make(chan struct{}), make(chan struct{}, 1)
+	w := newWorld(t, func(o *Options) {
+		b := o.Backend.(*fakeBackend)
+		b.blockC, b.startedC = blockC, startedC
+	})
 	usage := request("GET", "/v1/usage", "", bearer(fullKey))
-	clients := make([]*client, maxConns)
-	for i := range clients {
-		clients[i] = w.dial(t)
-		if i%2 == 1 {
-			continue // idle from the start counts, too
-		}
-		clients[i].write(usage)
-		clients[i].read("GET").want(t, 200, "")
+	for range maxConns - 1 {
+		w.dial(t) // says nothing yet
 	}
-	clients[maxConns-1].write(usage) // accepted in order: all are in once this answers
-	clients[maxConns-1].read("GET").want(t, 200, "")
+	last := w.dial(t)
+	last.write(request("POST", publishTarget, `{"data":1}`, bearer(fullKey), "Connection: close"))
+	<-startedC // accepted in order: all are in
 
 	over := w.dial(t)
 	over.write(usage)
@@ -136,13 +136,10 @@ func TestConnectionLimit(t *testing.T) {
 	handed.read("GET").want(t, http.StatusServiceUnavailable, "internal_error")
 	handed.ended()
 
-	clients[0].write(usage)
-	clients[0].read("GET").want(t, 200, "")
-
 	// Once the server has closed one, there is room for one.
-	clients[0].write(request("GET", "/v1/usage", "", bearer(fullKey), "Connection: close"))
-	clients[0].read("GET").want(t, 200, "")
-	clients[0].ended()
+	close(blockC)
+	last.read("POST").want(t, 200, "")
+	last.ended()
 	near, far = tcpPair(t)
 	w.server.Handoff(near, []byte(usage))
 	newClient(t, far).read("GET").want(t, 200, "")

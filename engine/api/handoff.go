@@ -108,7 +108,7 @@ func (s *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, first bool
 	// have read ahead a byte; Hijack has put it there, too.
 	rest, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
 	read := slices.Concat(head, rest, c.unread)
-	c.release()
+	c.slots.free(c)
 	s.handBack(c.Conn, read)
 }
 

@@ -54,12 +54,12 @@ type Server struct {
 	handBack       func(net.Conn, []byte)
 	http           *http.Server
 	feed           *feed
-	slots          chan struct{} // holds one token for each open connection
 	refusals       chan struct{} // holds one token for each refusal on its way
 
 	feeding sync.Once      // starts serving feed
 	running sync.WaitGroup // goroutines that Shutdown waits for, see spawn
 
+	slots   slots       // of the open connections, see admit
 	leaving atomic.Bool // each answer is the last on its connection
 
 	// Guarded by mu.
@@ -76,7 +76,6 @@ func New(o Options) *Server {
 		now:            o.Now,
 		handBack:       o.HandBack,
 		feed:           newFeed(maxConns),
-		slots:          make(chan struct{}, maxConns),
 		refusals:       make(chan struct{}, maxRefusals),
 	}
 	if s.log == nil {
@@ -92,6 +91,7 @@ func New(o Options) *Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHead - headSlack,
 		ConnContext:       withConn,
+		ConnState:         s.slots.follow,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		Protocols:         new(http.Protocols),
 	}
@@ -113,7 +113,8 @@ func (s *Server) Serve(ln net.Listener) error {
 
 // Handoff serves a connection accepted elsewhere from which read has been
 // read. It copies read, does not block, and owns conn from now on. Beyond the
-// limit of connections, and during Shutdown, it answers 503 and closes conn.
+// limit of connections, when none is idle, and during Shutdown, it answers 503 and
+// closes conn.
 func (s *Server) Handoff(conn net.Conn, read []byte) {
 	c := s.admit(conn)
 	if c == nil {
