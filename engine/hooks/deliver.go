@@ -9,8 +9,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"signalbox/engine/auth"
@@ -203,8 +205,11 @@ func (h *Hooks) forfeit(q *queue) {
 	signal(h.inbox.wakeC) // for the file
 }
 
+// errAnswer stands for whatever is wrong with an answer.
+var errAnswer = errors.New("hooks: the answer cannot be made sense of")
+
 // post sends one request and returns the answer's status. Its error names no
-// part of the URL but the host.
+// part of the URL but the host, and quotes nothing that the receiver has sent.
 func (h *Hooks) post(ctx context.Context, hook *auth.Webhook, body []byte) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, hook.URL, bytes.NewReader(body))
 	if err != nil {
@@ -215,8 +220,16 @@ func (h *Hooks) post(ctx context.Context, hook *auth.Webhook, body []byte) (int,
 	req.Header.Set("User-Agent", h.agent)
 	req.Header.Set(timestampHeader, strconv.FormatInt(now, 10))
 	req.Header.Set(signatureHeader, signature(hook.Secret, now, body))
-	resp, err := h.client.Do(req)
-	if err != nil {
+	var connected atomic.Bool
+	resp, err := h.client.Do(req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) }, // again, if a kept one was dead
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})))
+	switch {
+	case err == nil:
+	case connected.Load():
+		return 0, unquoted(err)
+	default:
 		return 0, plain(err)
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // the status says it all
@@ -230,6 +243,23 @@ func plain(err error) error {
 		return e.Err
 	}
 	return err
+}
+
+// unquoted returns what has become of a request that had a connection. net/http's
+// own words may quote the answer: its first line, a header, the address of a redirect
+// that is not followed.
+func unquoted(err error) error {
+	var timeout net.Error
+	var op *net.OpError
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return context.DeadlineExceeded
+	case errors.As(err, &op):
+		return op
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return io.ErrUnexpectedEOF
+	}
+	return errAnswer
 }
 
 // pause waits before the next try and reports whether there is to be one.

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -451,6 +454,54 @@ func TestErrorsArePlain(t *testing.T) {
 	_, err := h.post(t.Context(), parse(t, file(hookTo(testURL))).App(testApp).Webhooks[0], []byte("{}"))
 	if !errors.Is(err, errDown) || err.Error() != errDown.Error() {
 		t.Errorf("got %v, want %v", err, errDown)
+	}
+}
+
+// TestAnswersAreNotQuoted: an answer, which may repeat the secret path that was asked
+// for, is no part of the error that is logged.
+func TestAnswersAreNotQuoted(t *testing.T) {
+	for _, c := range []struct {
+		name, answer string
+		want         error
+	}{
+		{"redirect to no address", "HTTP/1.1 302 Found\r\nLocation: /hush/%zz\r\nContent-Length: 0\r\n\r\n", errAnswer},
+		{"no HTTP", "hush\r\n\r\n", errAnswer},
+		{"no status", "HTTP/1.1 hush\r\n\r\n", errAnswer},
+		{"no header", "HTTP/1.1 200 OK\r\nhush\r\n\r\n", errAnswer},
+		{"no length", "HTTP/1.1 200 OK\r\nContent-Length: hush\r\n\r\n", errAnswer},
+		{"cut off", "HTTP/1.1 200 OK\r\nX: hush", io.ErrUnexpectedEOF},
+		{"none", "", io.ErrUnexpectedEOF},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body) // unread bytes would make the end a reset
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.WriteString(conn, c.answer) // read, or the test fails
+				_ = conn.Close()
+			}))
+			defer server.Close()
+			h := &Hooks{client: newClient(nil)}
+			defer h.client.CloseIdleConnections()
+			_, err := h.post(t.Context(), parse(t, file(hookTo(server.URL+"/hush/path"))).App(testApp).Webhooks[0], []byte("{}"))
+			if !errors.Is(err, c.want) || strings.Contains(err.Error(), "hush") {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+// TestUnreachable: why there was no connection is told as the network has it.
+func TestUnreachable(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	h := &Hooks{client: newClient(nil)}
+	_, err := h.post(t.Context(), parse(t, file(hookTo(server.URL+"/hush/path"))).App(testApp).Webhooks[0], []byte("{}"))
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("got %v, want %v", err, syscall.ECONNREFUSED)
 	}
 }
 

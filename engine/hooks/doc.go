@@ -25,7 +25,8 @@
 // or so and could not be written. What does not fit within the bound is dropped,
 // the oldest of the longest queue first, counted, and told to the receiver in a
 // later batch, which may come after a restart. A receiver answers 410 to have a batch dropped that it will never
-// take; any other answer but 2xx is a failure, and tried again.
+// take; any other answer but 2xx is a failure, and tried again. Of an answer this
+// package logs nothing but the status: the rest may repeat what is secret in a URL.
 //
 // # Storage
 //
