@@ -333,6 +333,13 @@ test('a token of another process is fetched anew', async (t) => {
   await page.getByText('Closed 1 socket of restarted.').waitFor();
 });
 
+test('a view that is not there is said to be so, whatever its name', async (t) => {
+  for (const name of ['nothing', 'constructor']) {
+    const page = await openConsole(t, browser, server, view(name));
+    await page.getByRole('heading', { name: 'No such page' }).waitFor();
+  }
+});
+
 test('an app that is not there is said to be so', async (t) => {
   const page = await openConsole(t, browser, server, view('app', { app: MARKUP }), { quiet: false });
   await page.getByRole('heading', { name: 'Not found' }).first().waitFor();

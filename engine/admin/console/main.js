@@ -19,7 +19,7 @@ let shown; // AbortController of the view
 
 function show() {
   const { view: wanted, params } = parse(location.hash);
-  const view = VIEWS[wanted] ?? lost;
+  const view = Object.hasOwn(VIEWS, wanted) ? VIEWS[wanted] : lost; // not what every object has, as constructor
   shown?.abort();
   shown = new AbortController();
   const parent = view.parent?.(params);
