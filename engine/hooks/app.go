@@ -14,8 +14,10 @@ type App struct {
 	inbox *inbox
 
 	// Any goroutine (atomic).
-	wants   atomic.Uint32 // the kinds that any of its webhooks wants, auth.Events
-	dropped atomic.Int64  // events that the inbox had no room for and no queue knows of
+	wants atomic.Uint32 // the kinds that any of its webhooks wants, auth.Events
+
+	// Guarded by inbox.mu.
+	dropped int64 // events that the inbox had no room for and no queue knows of
 }
 
 // Online tells that a peer's first socket is there.

@@ -400,7 +400,7 @@ func TestInboxBound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.Set(parse(t, file(hookTo(testURL))))
+		h.Set(parse(t, file(hookTo(testURL))+"  - {id: app_quiet, webhooks: ["+hookTo("https://quiet.test/")+"]}\n"))
 		app := h.App(testApp)
 		meta := `{"m":"` + string(bytes.Repeat([]byte("m"), 4000)) + `"}`
 		const told = 10_000
@@ -414,6 +414,19 @@ func TestInboxBound(t *testing.T) {
 		h.flush()
 		if got := h.dropped.Load(); got != int64(told-kept) {
 			t.Errorf("dropped: got %d, want %d", got, told-kept)
+		}
+		// Another app's drops count, too, though nothing of it got in.
+		for range told {
+			app.Joined("c", "p", meta, 2)
+		}
+		before := h.dropped.Load()
+		h.App("app_quiet").Joined("c", "p", meta, 2)
+		h.flush()
+		if got := h.dropped.Load() - before; got != int64(told-kept+1) {
+			t.Errorf("dropped the second time: got %d, want %d", got, told-kept+1)
+		}
+		if got := h.routes["app_quiet"][0].dropped; got != 1 {
+			t.Errorf("to be told to the quiet app: got %d, want 1", got)
 		}
 	})
 }

@@ -16,6 +16,7 @@ type inbox struct {
 	events []event
 	size   int     // bytes
 	spare  []event // the slice taken last, to be filled next
+	short  []*App  // those with events that had no room, once each
 
 	wakeC chan struct{} // has one when there is something
 	fullC chan struct{} // has one when there is a batch
@@ -31,8 +32,10 @@ func (b *inbox) put(e event) {
 	b.mu.Lock()
 	size := b.size + e.size()
 	if size > maxInbox {
+		if e.app.dropped++; e.app.dropped == 1 {
+			b.short = append(b.short, e.app)
+		}
 		b.mu.Unlock()
-		e.app.dropped.Add(1)
 		return
 	}
 	e.time = time.Now().UnixMilli()
@@ -58,6 +61,18 @@ func (b *inbox) take() []event {
 	default:
 	}
 	return events
+}
+
+// takeShort calls f with each app that events were dropped of since the last call, and
+// how many. There is one only if the inbox was full, and then its writer comes by.
+func (b *inbox) takeShort(f func(a *App, events int64)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, a := range b.short {
+		f(a, a.dropped)
+		a.dropped = 0
+	}
+	b.short = nil
 }
 
 // maxIdleInbox is the longest slice kept for reuse.

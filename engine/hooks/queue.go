@@ -70,18 +70,21 @@ func newQueue(id uint64, app string) *queue {
 	return &queue{id: id, app: app, wakeC: make(chan struct{}, 1), resetC: make(chan struct{}, 1)}
 }
 
+// miss counts events of the app that the inbox had no room for, of which each of its
+// queues is to tell. With mu.
+func (h *Hooks) miss(a *App, events int64) {
+	h.dropped.Add(events)
+	for _, q := range h.routes[a.id] {
+		q.dropped += events
+	}
+}
+
 // sealAll makes batches of the events. With mu.
 func (h *Hooks) sealAll(events []event, now time.Time) {
 	var touched []*queue
 	for i := range events {
 		e := &events[i]
 		queues := h.routes[e.app.id]
-		if n := e.app.dropped.Swap(0); n > 0 {
-			h.dropped.Add(n)
-			for _, q := range queues {
-				q.dropped += n
-			}
-		}
 		text := h.text[:0]
 		for _, q := range queues {
 			if !q.hook.Wants(e.kind, e.channel) {

@@ -100,6 +100,9 @@ func (h *Hooks) end(cut context.CancelFunc) {
 // flush makes batches of what has come and writes what the file lacks.
 func (h *Hooks) flush() {
 	events := h.inbox.take()
+	h.mu.Lock()
+	h.inbox.takeShort(h.miss)
+	h.mu.Unlock()
 	for piece := range slices.Chunk(events, sealAtOnce) {
 		h.mu.Lock()
 		h.sealAll(piece, time.Now())
