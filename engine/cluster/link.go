@@ -172,6 +172,7 @@ func (b *NATS) linkChanged() {
 	b.stats.links.Add(1)
 	b.epoch++
 	b.beats = 0
+	b.rounds.severed()
 	b.out.setUp(b.beat())
 	b.beats, b.beaten = 1, time.Now()
 	b.out.hello(subjectHello)

@@ -110,7 +110,8 @@ func (b *NATS) lose(o *origin, why string) {
 }
 
 // beatHeard follows a node's beats. A gap between them says that more may have
-// been lost, and so does meeting a node in the middle of its life.
+// been lost, and so does meeting a node in the middle of its life. One whose link has
+// come back exchanges all shares itself, and has not heard what was said meanwhile.
 func (b *NATS) beatHeard(o *origin, next beat, now time.Time) {
 	last := o.beat
 	o.beat = next
@@ -124,9 +125,15 @@ func (b *NATS) beatHeard(o *origin, next beat, now time.Time) {
 		b.log.Info("node is there", "node", next.name, "id", o.id.String(), "connections", next.connections)
 		return
 	}
-	if next.epoch == last.epoch && next.number != last.number+1 || next.epoch != last.epoch && next.number != 1 {
+	anew, due := next.epoch != last.epoch, last.number+1
+	if anew {
+		due = 1
+	}
+	if next.number != due {
 		b.stats.gaps.Add(1)
 		b.found(o)
+	}
+	if anew || next.number != due {
 		b.rounds.missed(o.id)
 	}
 }

@@ -90,19 +90,23 @@ func TestEnteredIsSure(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		times func(*times)
-		then  func(say func(records []byte), stop func())
+		then  func(a *node, say func(records []byte), stop func())
 		want  bool
 	}{
 		{"no answer", func(c *times) { c.fence = 100 * time.Millisecond }, nil, false},
-		{"it has missed something", nil, func(say func([]byte), _ func()) {
+		{"it has missed something", nil, func(_ *node, say func([]byte), _ func()) {
 			say(appendBeat(nil, beat{name: "mute", epoch: 1, number: 3}))
 		}, false},
-		{"its link was down", nil, func(say func([]byte), _ func()) {
+		{"its link was down", nil, func(_ *node, say func([]byte), _ func()) {
+			say(appendBeat(nil, beat{name: "mute", epoch: 2, number: 1}))
+		}, false},
+		{"its link was down, it has missed something", nil, func(_ *node, say func([]byte), _ func()) {
 			say(appendBeat(nil, beat{name: "mute", epoch: 2, number: 2}))
 		}, false},
-		{"it ends", nil, func(say func([]byte), _ func()) { say([]byte{kindBye}) }, true},
+		{"the link was down", nil, func(a *node, _ func([]byte), _ func()) { a.relinks() }, false},
+		{"it ends", nil, func(_ *node, say func([]byte), _ func()) { say([]byte{kindBye}) }, true},
 		{"it is silent", func(c *times) { c.gone = 300 * time.Millisecond }, nil, true},
-		{"the link is down, it goes", func(c *times) { c.gone = 300 * time.Millisecond }, func(_ func([]byte), stop func()) { stop() }, true},
+		{"the link is down, it goes", func(c *times) { c.gone = 300 * time.Millisecond }, func(_ *node, _ func([]byte), stop func()) { stop() }, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -133,7 +137,7 @@ func TestEnteredIsSure(t *testing.T) {
 			a.EnterChannel(Share{App: app, Channel: "room"}, func(all bool) { enteredC <- all })
 			a.until("it waits", func(s Stats) bool { return s.Rounds == rounds+1 })
 			if tt.then != nil {
-				tt.then(say, func() { stopNATS(s) })
+				tt.then(a, say, func() { stopNATS(s) })
 			}
 			select {
 			case all := <-enteredC:

@@ -96,10 +96,20 @@ func (r *rounds) leave(n NodeID) {
 	r.strike(n, false)
 }
 
-// missed ends the wait for a node that may not have heard the fences there are.
-// Whoever calls it exchanges all shares with the node anew.
+// missed ends the wait for a node that may not have heard the fences there are. All
+// shares are exchanged with it anew.
 func (r *rounds) missed(n NodeID) {
 	r.strike(n, true)
+}
+
+// severed is missed of all nodes: the link has been down.
+func (r *rounds) severed() {
+	r.mu.Lock()
+	nodes := slices.Collect(maps.Keys(r.live))
+	r.mu.Unlock()
+	for _, n := range nodes {
+		r.strike(n, true)
+	}
 }
 
 // strike has rounds wait for a node no longer: all, or those of fences that it may

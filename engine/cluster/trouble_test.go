@@ -18,6 +18,14 @@ import (
 // kill ends a node without a goodbye.
 func (n *node) kill() { n.conn.Close() }
 
+// relinks has the node's link break and come back.
+func (n *node) relinks() {
+	n.t.Helper()
+	if err := n.conn.ForceReconnect(); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
 func TestGoneAndFound(t *testing.T) {
 	t.Parallel()
 	s := natsServer(t, -1)
