@@ -23,16 +23,16 @@ func (c *cursor) beat() beat {
 
 // sayBeat tells all nodes that this one lives.
 func (b *NATS) sayBeat() {
-	if b.out.say(subjectAll, b.beat()) {
+	next := beat{name: b.name, epoch: b.epoch, number: b.beats + 1, connections: b.open()}
+	if b.out.say(subjectAll, appendBeat(nil, next)) {
 		b.beats++
 	}
 }
 
-// beat returns this node's next beat.
-func (b *NATS) beat() []byte {
-	next := beat{name: b.name, epoch: b.epoch, number: b.beats + 1}
-	if b.connections != nil {
-		next.connections = uint64(max(b.connections(), 0))
+// open is how many sockets there are here.
+func (b *NATS) open() uint64 {
+	if b.connections == nil {
+		return 0
 	}
-	return appendBeat(nil, next)
+	return uint64(max(b.connections(), 0))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 )
 
 const (
@@ -117,6 +118,34 @@ func (n *node) until(what string, ok func(Stats) bool) {
 		case <-enough:
 			n.t.Fatalf("%s: not within %v: %s: %+v", n.name, patience, what, n.Stats())
 		}
+	}
+}
+
+// stranger says what it likes as a node that answers nothing.
+type stranger struct {
+	t    *testing.T
+	conn *nats.Conn
+	said uint64
+}
+
+const strangeID NodeID = 42
+
+func newStranger(t *testing.T, s *server.Server) *stranger {
+	t.Helper()
+	conn, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return &stranger{t: t, conn: conn}
+}
+
+// say says records to all nodes.
+func (s *stranger) say(records []byte) {
+	s.t.Helper()
+	s.said++
+	if err := s.conn.Publish(subjectAll, payload(strangeID, s.said, records...)); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

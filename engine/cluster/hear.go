@@ -48,9 +48,7 @@ func (b *NATS) tick(now time.Time) {
 	if now.Sub(b.beaten) >= b.times.beat {
 		b.beaten = now
 		b.sayBeat()
-		if b.out.recovered() {
-			b.resync()
-		}
+		b.resync()
 	}
 }
 

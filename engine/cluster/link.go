@@ -59,8 +59,7 @@ func (b *NATS) link(c Config) error {
 			return fmt.Errorf("cluster: NATS: %w", err)
 		}
 	}
-	b.linked.Store(conn.IsConnected())
-	if !b.linked.Load() {
+	if !conn.IsConnected() {
 		b.epoch = 1 // there may be much to tell when it is
 	}
 	return nil
@@ -153,11 +152,8 @@ func fatal(err error) bool {
 
 // linkedNow notes that the link came up or broke. It is up for the outbox once
 // the reader has seen it, down at once.
-func (b *NATS) linkedNow(up bool) {
-	b.linked.Store(up)
-	if !up {
-		b.out.setDown()
-	}
+func (b *NATS) linkedNow(linked bool) {
+	b.out.connected(linked)
 	select {
 	case b.linkC <- struct{}{}:
 	default:
@@ -166,23 +162,19 @@ func (b *NATS) linkedNow(up bool) {
 
 // linkChanged begins a new epoch when the link has come up. Reader only.
 func (b *NATS) linkChanged() {
-	if !b.linked.Load() || b.out.linked() {
+	first := beat{name: b.name, epoch: b.epoch + 1, number: 1, connections: b.open()}
+	if !b.out.begin(appendBeat(nil, first)) {
 		return
 	}
-	b.stats.links.Add(1)
-	b.epoch++
-	b.beats = 0
 	b.rounds.severed()
-	b.out.setUp(b.beat())
-	b.beats, b.beaten = 1, time.Now()
+	b.stats.links.Add(1)
+	b.epoch, b.beats, b.beaten = first.epoch, first.number, time.Now()
 	b.out.hello(subjectHello)
 	b.log.Info("link to NATS is up", "server", b.serverAddr())
 	if size := b.conn.MaxPayload(); size < b.maxPayload {
 		b.log.Error("NATS takes too small messages only: some will be lost", "max_payload", size, "needed", b.maxPayload)
 	}
-	if b.out.recovered() {
-		b.resync()
-	}
+	b.resync()
 }
 
 // measure measures the way to the server and back.

@@ -73,7 +73,6 @@ type NATS struct {
 	rounds    rounds
 	stats     counters
 	estranged estrangements
-	linked    atomic.Bool                   // as the connection last said
 	server    atomic.Pointer[server.Server] // nil unless embedded
 
 	linkC    chan struct{}  // has room for one: the link has changed
@@ -169,7 +168,7 @@ func newNATS(c Config) (*NATS, error) {
 // await says hello until the nodes that are there have been heard.
 func (b *NATS) await(ctx context.Context) error {
 	defer b.joining.Store(false)
-	if !b.linked.Load() {
+	if !b.conn.IsConnected() {
 		return nil
 	}
 	quiet := time.NewTimer(b.times.quiet)

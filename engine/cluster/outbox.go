@@ -76,10 +76,8 @@ type outbox struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	up        bool // the link is there
+	standing  standing
 	closed    bool // nothing is said any more; the writer ends when it is done
-	lost      bool // something was refused that others should know
-	telling   bool // and is told anew now: messages would overtake it
 	heard     int  // nodes that listen
 	size      int  // bytes that wait, those with the writer included
 	chunks    []*chunk
@@ -92,10 +90,10 @@ type outbox struct {
 // open reports whether something can be said now that takes size bytes. What
 // cannot is lost, and told anew later. mu is held.
 func (o *outbox) open(size int) bool {
-	if o.up && o.size+size <= maxOutbox && !o.closed {
+	if o.standing.up && o.size+size <= maxOutbox && !o.closed {
 		return true
 	}
-	o.lost = true
+	o.standing.lost = true
 	return false
 }
 
@@ -147,7 +145,7 @@ func (o *outbox) take(b *batch) {
 	defer o.mu.Unlock()
 	b.chunks, o.chunks = o.chunks, b.chunks[:0]
 	b.asks, o.asks = o.asks, nil
-	b.up, b.closed = o.up, o.closed
+	b.up, b.closed = o.standing.up, o.closed
 }
 
 // recycle gives back a chunk that the writer has dealt with.
@@ -220,14 +218,24 @@ func (o *outbox) listened(size int) (ok bool, err error) {
 	return o.heard > 0, nil
 }
 
-// askAll says a record to all nodes and has the next round wait for a, as listened
-// reports.
+// believed is listened for a message. mu is held.
+func (o *outbox) believed(size int) (ok bool, err error) {
+	if !o.standing.settled() {
+		return false, ErrUnavailable
+	}
+	return o.listened(size)
+}
+
+// askAll says a record to all nodes and has the next round wait for a, if that is not
+// nil, as listened reports.
 func (o *outbox) askAll(record []byte, a *ask) (ok bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	ok, err = o.listened(len(record))
 	if ok {
-		o.asks = append(o.asks, a)
+		if a != nil {
+			o.asks = append(o.asks, a)
+		}
 		o.append(subjectAll, record)
 	}
 	return ok, err
@@ -243,7 +251,7 @@ func (o *outbox) setHeard(nodes int) {
 func (o *outbox) hello(subject string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.up || o.closed || o.size > maxOutbox {
+	if !o.standing.up || o.closed || o.size > maxOutbox {
 		return
 	}
 	c := o.room(len(subject))
@@ -253,53 +261,54 @@ func (o *outbox) hello(subject string) {
 	o.seal(c, before)
 }
 
-// setUp notes whether the link is there. It comes up with a first record, before
-// which nothing is said.
-func (o *outbox) setUp(first []byte) {
+// connected notes whether the link is there.
+func (o *outbox) connected(linked bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.closed {
-		o.up = true
-		o.append(subjectAll, first)
-	}
+	o.standing.connected(linked)
 }
 
-func (o *outbox) setDown() {
+// begin says the first record of an epoch and reports true, if the link has come up.
+func (o *outbox) begin(first []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.up, o.lost = false, true
-}
-
-func (o *outbox) linked() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.up
-}
-
-// recovered reports whether something was lost and can be told anew now. It does
-// so once.
-func (o *outbox) recovered() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.lost || !o.up || o.size > maxOutbox/4 {
+	if o.closed || !o.standing.begin() {
 		return false
 	}
-	o.lost, o.telling = false, true
+	o.append(subjectAll, first)
 	return true
+}
+
+// recovered reports whether something was lost and can be told anew now, under a
+// number that is not 0. It does so once.
+func (o *outbox) recovered() (number uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.size > maxOutbox/4 {
+		return 0
+	}
+	return o.standing.tell()
+}
+
+// toldAll notes that all have heard what was told anew under a number.
+func (o *outbox) toldAll(number uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.standing.toldAll(number)
 }
 
 // dropped notes that something said did not get to the link.
 func (o *outbox) dropped() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.lost = true
+	o.standing.lost = true
 }
 
 // close says a last record. Nothing can be said after it.
 func (o *outbox) close(last []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.up && !o.closed {
+	if o.standing.up && !o.closed {
 		o.append(subjectAll, last)
 	}
 	o.closed = true

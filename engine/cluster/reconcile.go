@@ -11,8 +11,8 @@ import (
 const maxKept = 1 << 20
 
 // After something was lost, a roster may lack peers whose messages come. So a node
-// says messages again only once it has told its shares anew, and keeps those of
-// others until it has been told theirs.
+// says messages again only once all have heard its shares anew, see standing, and keeps
+// those of others until it has been told theirs.
 
 // estrangements are the exchanges of shares that are under way.
 type estrangements struct {
@@ -37,14 +37,19 @@ func (e *estrangements) take() []NodeID {
 	return nodes
 }
 
-// resync has all shares exchanged with all nodes.
+// resync has all shares exchanged with all nodes, if something was lost and can be
+// told anew now.
 func (b *NATS) resync() {
+	number := b.out.recovered()
+	if number == 0 {
+		return
+	}
 	b.stats.resyncs.Add(1)
 	b.usage.resync(b.members.origins)
 	b.estranged.all.Add(1)
 	b.node.Resync(func() {
-		b.out.told()
 		b.after(func(late []NodeID) {
+			b.out.toldAll(number)
 			b.estranged.failed(late...)
 			b.estranged.all.Add(-1)
 		})
@@ -69,33 +74,7 @@ func (b *NATS) found(o *origin) {
 // waits for nothing else of them: they may keep messages of this node, and answer
 // them only when this one has answered.
 func (b *NATS) after(f func(late []NodeID)) {
-	a := b.rounds.ask(&ask{fence: true, finish: func(a *ask) { f(a.late) }})
-	o := &b.out
-	o.mu.Lock()
-	ok, _ := o.listened(0)
-	if ok {
-		o.asks = append(o.asks, a)
-		o.wake()
-	}
-	o.mu.Unlock()
-	if !ok {
-		b.rounds.finish(a)
-	}
-}
-
-// told notes that all shares have been said anew.
-func (o *outbox) told() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.telling = false
-}
-
-// believed is listened for a message. mu is held.
-func (o *outbox) believed(size int) (ok bool, err error) {
-	if o.lost || o.telling {
-		return false, ErrUnavailable
-	}
-	return o.listened(size)
+	b.enter(nil, false, nil, nil, b.rounds.ask(&ask{fence: true, finish: func(a *ask) { f(a.late) }}))
 }
 
 // keeps reports whether the node's messages are kept.

@@ -1,10 +1,10 @@
 package cluster
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
-
-	"github.com/nats-io/nats.go"
 )
 
 // TestEstrangedNodesAnswer has two nodes keep each other's messages, and each count
@@ -117,19 +117,7 @@ func TestEnteredIsSure(t *testing.T) {
 				tt.times(&c.times)
 			}
 			a := start(t, c)
-			mute, err := nats.Connect(s.ClientURL())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer mute.Close()
-			said := uint64(0)
-			say := func(records []byte) {
-				t.Helper()
-				said++
-				if err := mute.Publish(subjectAll, payload(42, said, records...)); err != nil {
-					t.Fatal(err)
-				}
-			}
+			say := newStranger(t, s).say
 			say(appendBeat(nil, beat{name: "mute", epoch: 1, number: 1}))
 			a.knows(1)
 			rounds := a.Stats().Rounds
@@ -148,6 +136,64 @@ func TestEnteredIsSure(t *testing.T) {
 				t.Error("it waits for ever")
 			}
 		})
+	}
+}
+
+// TestSettledOnceHeard has a node's link come back while another one, which lives,
+// does not say that it hears: it might lack the peers whose messages would come.
+func TestSettledOnceHeard(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	c := config(s.ClientURL(), "a")
+	c.times.gone, c.times.fence = time.Minute, time.Minute
+	a := start(t, c)
+	mute := newStranger(t, s)
+	mute.say(appendBeat(nil, beat{name: "mute", epoch: 1, number: 1}))
+	a.knows(1)
+	a.relinks()
+	a.until("its fence is out", func(s Stats) bool { return s.Links == 2 && s.Rounds == 1 })
+	if err := a.publishes("room", "alice", "hi"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	mute.say(appendBeat(nil, beat{name: "mute", epoch: 2, number: 1}))
+	a.until("messages go out", func(Stats) bool { return a.publishes("room", "alice", "hi") == nil })
+}
+
+func TestStanding(t *testing.T) {
+	t.Parallel()
+	const linked, broken, begins, lost, tells, settled = "linked", "broken", "begins", "lost", "tells", "settled"
+	for _, tt := range []struct {
+		name  string
+		steps []string // after ! it does not; told N is toldAll(N)
+	}{
+		{"a link that nothing was said before", []string{"!" + begins, linked, "!" + settled, begins, "!" + begins, "!" + tells, settled}},
+		{"it breaks and comes back", []string{linked, begins, broken, linked, "!" + settled, begins, "!" + settled, tells, "!" + settled, "told 1", settled}},
+		{"it breaks before it begins", []string{linked, broken, "!" + begins, "!" + settled, linked, begins}},
+		{"something is lost while it is told", []string{linked, begins, lost, tells, lost, "told 1", "!" + settled, tells, "told 2", settled}},
+		{"told twice at once", []string{linked, begins, lost, tells, lost, tells, "told 1", "!" + settled, "told 2", settled}},
+		{"told twice at once, the later first", []string{linked, begins, lost, tells, lost, tells, "told 2", settled, "told 1", settled}},
+	} {
+		var s standing
+		for i, step := range tt.steps {
+			does, want := true, step[0] != '!'
+			switch step = strings.TrimPrefix(step, "!"); step {
+			case linked, broken:
+				s.connected(step == linked)
+			case begins:
+				does = s.begin()
+			case lost:
+				s.lost = true
+			case tells:
+				does = s.tell() > 0
+			case settled:
+				does = s.settled()
+			default:
+				s.toldAll(uint64(step[len(step)-1] - '0'))
+			}
+			if does != want {
+				t.Errorf("%s: step %d, %s: got %v, want %v", tt.name, i, tt.steps[i], does, want)
+			}
+		}
 	}
 }
 

@@ -91,17 +91,7 @@ func (b *NATS) Channels(app, prefix, after string, limit int, found func([]Occup
 // question tells all nodes something, and has the next round wait for a, if that
 // is not nil.
 func (b *NATS) question(a *ask, record []byte) error {
-	o := &b.out
-	o.mu.Lock()
-	ok, err := o.listened(len(record))
-	if ok {
-		if a != nil {
-			o.asks = append(o.asks, a)
-		}
-		o.append(subjectAll, record)
-	}
-	o.mu.Unlock()
-	if !ok {
+	if ok, err := b.out.askAll(record, a); !ok {
 		return b.rounds.unasked(a, err)
 	}
 	return nil
@@ -144,13 +134,15 @@ func (b *NATS) EnterChannel(s Share, entered func(all bool)) {
 	b.enter(subject, true, records, ends, b.rounds.entered(entered))
 }
 
-// enter holds a subject, tells all nodes the records and has the next round wait
-// for a, if that is not nil. Where nobody listens, or can be told, a is over at once,
+// enter holds a subject, if there is one, tells all nodes the records and has the next
+// round wait for a, if that is not nil. Where nobody listens, or can be told, a is over at once,
 // unsure of those who are there and cannot be told.
 func (b *NATS) enter(subject []byte, once bool, records []byte, ends []int, a *ask) {
 	o := &b.out
 	o.mu.Lock()
-	o.hold(subject, once)
+	if len(subject) > 0 {
+		o.hold(subject, once)
+	}
 	ok, err := o.listened(len(records))
 	if ok {
 		o.parts(subjectAll, records, ends)

@@ -151,7 +151,7 @@ func TestSendIsNotSure(t *testing.T) {
 	a.out.mu.Lock() // nothing is passed on before NATS is away
 	ask := a.rounds.ask(&ask{finish: func(a *ask) { counted(a.socketsOrUnknown()) }, first: true})
 	a.out.asks = append(a.out.asks, ask)
-	a.out.up = false
+	a.out.standing.up = false
 	a.out.wake()
 	a.out.mu.Unlock()
 	if got := sum(); got != Unknown {

@@ -46,7 +46,7 @@ func (w *usageWorld) add() *usageNode {
 	ledger.App("app_a")
 	w.last++
 	n := &usageNode{id: w.last, ledger: ledger, origins: make(map[NodeID]*origin)}
-	n.out = outbox{wakeC: make(chan struct{}, 1), up: true}
+	n.out = outbox{wakeC: make(chan struct{}, 1), standing: standing{up: true}}
 	n.usage = usage{ledger: ledger, out: &n.out}
 	for _, o := range w.nodes {
 		w.meet(n, o)
@@ -235,14 +235,15 @@ func TestUsageAfterLoss(t *testing.T) {
 	w := newUsageWorld(t)
 	a, others := w.add(), []*usageNode{w.add(), w.add(), w.add(), w.add()}
 	w.tick(5)
-	a.out.setDown()
+	a.out.connected(false)
 	a.use(5, 1)
 	for _, o := range others {
 		o.use(2, 1)
 		o.ledger.Changes() // were on the way
 	}
 	w.tick(1)
-	a.out.setUp(appendUsage(nil, nil, nil))
+	a.out.connected(true)
+	a.out.begin(appendUsage(nil, nil, nil))
 	a.usage.resync(a.origins)
 	w.tick(1)
 	w.alike(13, 5, 5)

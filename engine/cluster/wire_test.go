@@ -229,7 +229,7 @@ func TestAnswersAreBounded(t *testing.T) {
 func said(t testing.TB) (b *NATS, forget func()) {
 	t.Helper()
 	b = discard()
-	b.out.up, b.out.heard = true, 1
+	b.out.standing.up, b.out.heard = true, 1
 	var taken batch
 	return b, func() {
 		b.out.take(&taken)
