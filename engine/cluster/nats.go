@@ -69,11 +69,11 @@ type NATS struct {
 	socket      *socket
 	messageC    chan *nats.Msg
 
-	out       outbox
-	rounds    rounds
-	stats     counters
-	estranged estrangements
-	server    atomic.Pointer[server.Server] // nil unless embedded
+	out    outbox
+	rounds rounds
+	stats  counters
+	failed failures                      // exchanges of shares
+	server atomic.Pointer[server.Server] // nil unless embedded
 
 	linkC    chan struct{}  // has room for one: the link has changed
 	startC   chan Node      // the node to hand over to

@@ -1,9 +1,9 @@
 package cluster
 
 import (
+	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
 // maxKept is how many bytes of messages of one node are kept while all shares are
@@ -14,26 +14,66 @@ const maxKept = 1 << 20
 // says messages again only once all have heard its shares anew, see standing, and keeps
 // those of others until it has been told theirs.
 
-// estrangements are the exchanges of shares that are under way.
-type estrangements struct {
-	all atomic.Int32 // with all nodes
+// exchange is one of all shares with some nodes, which are estranged until then.
+type exchange struct {
+	mu   sync.Mutex
+	with map[NodeID]*origin // those with whom it is not over; Guarded by mu.
+}
 
+// exchangeWith begins an exchange with a node or with several.
+func exchangeWith(nodes ...*origin) *exchange {
+	e := &exchange{with: make(map[NodeID]*origin, len(nodes))}
+	for _, o := range nodes {
+		o.estranged.Add(1)
+		e.with[o.id] = o
+	}
+	return e
+}
+
+// take takes a node out of the exchange, nil if it is not in it.
+func (e *exchange) take(n NodeID) *origin {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	o := e.with[n]
+	delete(e.with, n)
+	return o
+}
+
+// over ends the exchange with a node: all that it had to tell has been handed over.
+func (e *exchange) over(n NodeID) {
+	if o := e.take(n); o != nil {
+		o.estranged.Add(-1)
+	}
+}
+
+// end ends the exchange with those that are left: they were not asked.
+func (e *exchange) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, o := range e.with {
+		o.estranged.Add(-1)
+	}
+	clear(e.with)
+}
+
+// failures are nodes that have not answered in time. They stay estranged until it is
+// tried again.
+type failures struct {
 	mu    sync.Mutex
-	again []NodeID // with whom it has failed; Guarded by mu.
+	nodes []*origin // Guarded by mu.
 }
 
-// failed notes nodes that have not answered in time.
-func (e *estrangements) failed(nodes ...NodeID) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.again = append(e.again, nodes...)
+func (f *failures) add(o *origin) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.nodes = append(f.nodes, o)
 }
 
-func (e *estrangements) take() []NodeID {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	nodes := e.again
-	e.again = nil
+func (f *failures) take() []*origin {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	nodes := f.nodes
+	f.nodes = nil
 	return nodes
 }
 
@@ -46,40 +86,36 @@ func (b *NATS) resync() {
 	}
 	b.stats.resyncs.Add(1)
 	b.usage.resync(b.members.origins)
-	b.estranged.all.Add(1)
-	b.node.Resync(func() {
-		b.after(func(late []NodeID) {
-			b.out.toldAll(number)
-			b.estranged.failed(late...)
-			b.estranged.all.Add(-1)
-		})
-	})
+	e := exchangeWith(slices.Collect(maps.Values(b.members.origins))...)
+	b.node.Resync(func() { b.finish(e, func() { b.out.toldAll(number) }) })
 }
 
 // found has all shares exchanged with one node.
 func (b *NATS) found(o *origin) {
 	b.usage.found(o.id)
-	o.estranged.Add(1)
-	b.node.Found(o.id, func() {
-		b.after(func(late []NodeID) {
-			if slices.Contains(late, o.id) {
-				b.estranged.failed(o.id)
-			}
-			o.estranged.Add(-1)
-		})
-	})
+	e := exchangeWith(o)
+	b.node.Found(o.id, func() { b.finish(e, func() {}) })
 }
 
-// after calls f once all nodes have heard what was said before, or are late. It
-// waits for nothing else of them: they may keep messages of this node, and answer
-// them only when this one has answered.
-func (b *NATS) after(f func(late []NodeID)) {
-	b.enter(nil, false, nil, nil, b.rounds.ask(&ask{fence: true, finish: func(a *ask) { f(a.late) }}))
+// finish ends an exchange, whose shares have been handed over, with each node as it
+// says that it has heard them, and calls all once there is nobody left to wait for. It
+// waits for nothing else of a node: that may keep messages of this one, and answer them
+// only when this one has answered.
+func (b *NATS) finish(e *exchange, all func()) {
+	b.enter(nil, false, nil, nil, b.rounds.ask(&ask{fence: true, heard: e.over, finish: func(a *ask) {
+		for _, n := range a.late {
+			if o := e.take(n); o != nil {
+				b.failed.add(o)
+			}
+		}
+		e.end()
+		all()
+	}}))
 }
 
 // keeps reports whether the node's messages are kept.
 func (b *NATS) keeps(o *origin) bool {
-	return b.estranged.all.Load() > 0 || o.estranged.Load() > 0 || len(o.kept) > 0
+	return o.estranged.Load() > 0 || len(o.kept) > 0
 }
 
 // keep keeps what hands over a message, until the node is not estranged any more.
@@ -96,12 +132,13 @@ func (b *NATS) keep(o *origin, size int, handOver func(), counted func(int)) {
 // reconcile hands over what was kept and need not be any longer, and begins anew
 // with nodes that did not answer.
 func (b *NATS) reconcile() {
-	for _, id := range b.estranged.take() {
-		if o := b.members.origins[id]; o != nil {
+	for _, o := range b.failed.take() {
+		if b.members.origins[o.id] == o {
 			b.found(o)
+			o.estranged.Add(-1)
 		}
 	}
-	if !b.keeping || b.estranged.all.Load() > 0 {
+	if !b.keeping {
 		return
 	}
 	b.keeping = false

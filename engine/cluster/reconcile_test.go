@@ -159,6 +159,28 @@ func TestSettledOnceHeard(t *testing.T) {
 	a.until("messages go out", func(Stats) bool { return a.publishes("room", "alice", "hi") == nil })
 }
 
+// TestKeptForItsOwnSake has a node's link come back while another one does not answer:
+// what a third one says, which does, is not kept until then.
+func TestKeptForItsOwnSake(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	c := config(s.ClientURL(), "a")
+	c.times.gone, c.times.fence = time.Minute, time.Minute
+	a := start(t, c)
+	a.entersChannel("room")
+	c.Name = "b"
+	b := start(t, c)
+	newStranger(t, s).say(appendBeat(nil, beat{name: "mute", epoch: 1, number: 1}))
+	a.knows(2)
+	b.knows(2)
+	a.relinks()
+	a.until("its fence is out", func(s Stats) bool { return s.Links == 2 && s.Rounds == 1 })
+	if err := b.publishes("room", "bob", "hi"); err != nil {
+		t.Fatal(err)
+	}
+	a.after(`message room bob "hi"`)
+}
+
 func TestStanding(t *testing.T) {
 	t.Parallel()
 	const linked, broken, begins, lost, tells, settled = "linked", "broken", "begins", "lost", "tells", "settled"

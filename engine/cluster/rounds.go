@@ -20,10 +20,11 @@ const maxFound = 256 << 20
 type ask struct {
 	// Immutable.
 	id     uint64
-	finish func(*ask) // called once, not under a lock
-	fence  bool       // it is over once all have heard what was said before, else once they have answered
-	first  bool       // any number of sockets above 0 will do
-	again  []byte     // the record to ask all nodes with if nobody seems to have a socket
+	finish func(*ask)   // called once, not under a lock
+	heard  func(NodeID) // unless nil, called before for each node that has heard it, or need not; not under a lock
+	fence  bool         // it is over once all have heard what was said before, else once they have answered
+	first  bool         // any number of sockets above 0 will do
+	again  []byte       // the record to ask all nodes with if nobody seems to have a socket
 
 	// Guarded by rounds.mu; nobody's any more once over.
 	over     bool
@@ -116,19 +117,16 @@ func (r *rounds) severed() {
 // have missed.
 func (r *rounds) strike(n NodeID, missed bool) {
 	r.mu.Lock()
-	var ended []uint64
+	struck := make(map[uint64]*round)
 	for id, open := range r.open {
-		if _, waits := open.waiting[n]; !waits || missed && !open.fence {
-			continue
-		}
-		open.unsure = open.unsure || missed
-		if delete(open.waiting, n); len(open.waiting) == 0 {
-			ended = append(ended, id)
+		if _, waits := open.waiting[n]; waits && (open.fence || !missed) {
+			open.unsure = open.unsure || missed
+			struck[id] = open
 		}
 	}
 	r.mu.Unlock()
-	for _, id := range ended {
-		r.end(id)
+	for id, open := range struck {
+		r.excuse(id, open, n)
 	}
 }
 
@@ -177,10 +175,20 @@ func (r *rounds) start(asks []*ask) (id uint64, ok bool) {
 func (r *rounds) done(id uint64, n NodeID) {
 	r.mu.Lock()
 	open := r.open[id]
-	if open == nil {
-		r.mu.Unlock()
-		return
+	r.mu.Unlock()
+	if open != nil {
+		r.excuse(id, open, n)
 	}
+}
+
+// excuse ends a round's wait for a node, and the round if it is the last.
+func (r *rounds) excuse(id uint64, open *round, n NodeID) {
+	for _, a := range open.asks {
+		if a.heard != nil {
+			a.heard(n)
+		}
+	}
+	r.mu.Lock()
 	delete(open.waiting, n)
 	left := len(open.waiting)
 	r.mu.Unlock()
