@@ -37,6 +37,7 @@ func (b *NATS) read(ctx context.Context) {
 // tick does what is due by time.
 func (b *NATS) tick(now time.Time) {
 	b.watch(now)
+	b.blame()
 	b.out.expire(now)
 	if now.Sub(b.aged) >= 10*b.times.patience { // what is said again is said long before
 		b.aged = now

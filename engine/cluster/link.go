@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,7 +19,6 @@ const (
 	dialTimeout   = 2 * time.Second
 	pingInterval  = time.Second // a cut without a word is seen within three of them
 	reconnectWait = 250 * time.Millisecond
-	measureEvery  = 10 * time.Second
 	complainEvery = 10 * time.Second
 
 	// payloadSlack is what a message takes beside its data: metadata, names, which
@@ -51,18 +53,25 @@ func (b *NATS) link(c Config) error {
 			conn.MaxPayload(), b.maxPayload)
 	}
 	b.conn = conn
-	for _, subject := range []string{
-		subjectAll, subjectHello, b.welcome, b.replies + "*", string(appendNodeSubject(nil, b.id)),
-	} {
+	for _, subject := range b.subjects() {
 		if _, err := conn.ChanSubscribe(subject, b.messageC); err != nil {
 			conn.Close()
 			return fmt.Errorf("cluster: NATS: %w", err)
 		}
 	}
+	if conn.IsConnected() && conn.FlushTimeout(dialTimeout) == nil && deniedSubscription(conn.LastError()) {
+		defer conn.Close()
+		return fmt.Errorf("cluster: NATS refuses: %w", conn.LastError())
+	}
 	if !conn.IsConnected() {
 		b.epoch = 1 // there may be much to tell when it is
 	}
 	return nil
+}
+
+// subjects are those that a node hears as long as it lives: others wait for its answers.
+func (b *NATS) subjects() []string {
+	return []string{subjectAll, subjectHello, b.welcome, b.replies + "*", string(appendNodeSubject(nil, b.id))}
 }
 
 func (b *NATS) options(c Config) []nats.Option {
@@ -96,12 +105,34 @@ func (b *NATS) options(c Config) []nats.Option {
 func (b *NATS) complaint() nats.ErrHandler {
 	var logged time.Time
 	return func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if b.deafens(err) {
+			if b.out.deafened([]byte{kindBye}) {
+				b.log.Error("NATS does not let this node hear the others: it leaves them", "error", err, "retry", b.times.measure)
+			}
+			return
+		}
 		if now := time.Now(); now.Sub(logged) >= complainEvery {
 			logged = now
 			b.log.Warn("NATS reports an error", "error", err)
 		}
 		b.out.dropped()
 	}
+}
+
+// deniedSubscription reports whether NATS does not let this node hear something.
+func deniedSubscription(err error) bool {
+	return errors.Is(err, nats.ErrMaxSubscriptionsExceeded) ||
+		errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), subscriptionTo)
+}
+
+// subscriptionTo comes before the subject in what NATS says of a denied subscription.
+const subscriptionTo = "Subscription to "
+
+// deafens reports whether NATS does not let this node hear what all nodes have to.
+func (b *NATS) deafens(err error) bool {
+	return errors.Is(err, nats.ErrPermissionViolation) && slices.ContainsFunc(b.subjects(), func(subject string) bool {
+		return strings.Contains(err.Error(), subscriptionTo+strconv.Quote(subject))
+	})
 }
 
 // serverAddr is where the server is that the node is linked to.
@@ -177,12 +208,16 @@ func (b *NATS) linkChanged() {
 	b.resync()
 }
 
-// measure measures the way to the server and back.
+// measure measures the way to the server and back. A node that hears nobody makes its
+// link anew: perhaps it may hear now.
 func (b *NATS) measure(ctx context.Context) {
 	defer b.running.Done()
-	tick := time.NewTicker(measureEvery)
+	tick := time.NewTicker(b.times.measure)
 	defer tick.Stop()
 	for {
+		if b.out.deaf() {
+			_ = b.conn.ForceReconnect() // or it is closed
+		}
 		if rtt, err := b.conn.RTT(); err == nil {
 			b.stats.rtt.Store(int64(rtt))
 		}

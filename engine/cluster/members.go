@@ -12,6 +12,10 @@ import (
 // maxNodes is how many other nodes are told apart.
 const maxNodes = 1024
 
+// blameAfter is after how many fences in a row that a node has not answered the log
+// says so.
+const blameAfter = 3
+
 // origin is another node, as the reader knows it. Reader-owned.
 type origin struct {
 	id      NodeID
@@ -22,6 +26,7 @@ type origin struct {
 	tally   *tally
 	repeats repeats
 	partial partial
+	blamed  int // fences in a row that it had not answered when the log last said so
 
 	// back is set until its next beat: then shares are exchanged once more, as servers
 	// of NATS that have just found each other may not know of all subscriptions yet.
@@ -135,6 +140,22 @@ func (b *NATS) beatHeard(o *origin, next beat, now time.Time) {
 	}
 	if anew || next.number != due {
 		b.rounds.missed(o.id)
+	}
+}
+
+// blame names those nodes in the log that keep others waiting, now and then: a node
+// that beats and answers nothing has all subscribes wait.
+func (b *NATS) blame() {
+	late := b.rounds.keepsWaiting()
+	for id, o := range b.members.origins {
+		switch fences := late[id]; {
+		case fences == 0:
+			o.blamed = 0
+		case fences >= max(blameAfter, 2*o.blamed):
+			o.blamed = fences
+			b.log.Warn("a node does not answer: subscribes to channels new here wait for it",
+				"node", o.beat.name, "id", id.String(), "times", fences)
+		}
 	}
 }
 

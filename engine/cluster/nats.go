@@ -25,6 +25,7 @@ type times struct {
 	quiet    time.Duration // without a new node until this one has joined
 	join     time.Duration // until it has joined in any case
 	ping     time.Duration // between pings to NATS
+	measure  time.Duration // between measurements of the link
 }
 
 func (t times) withDefaults() times {
@@ -42,6 +43,7 @@ func (t times) withDefaults() times {
 		{&t.quiet, 500 * time.Millisecond},
 		{&t.join, 1500 * time.Millisecond},
 		{&t.ping, pingInterval},
+		{&t.measure, 10 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -157,7 +159,7 @@ func newNATS(c Config) (*NATS, error) {
 	b.usage = usage{ledger: c.Ledger, out: &b.out}
 	b.rounds = rounds{
 		out: &b.out, times: &b.times, stats: &b.stats,
-		asks: make(map[uint64]*ask), open: make(map[uint64]*round), live: make(map[NodeID]struct{}),
+		asks: make(map[uint64]*ask), open: make(map[uint64]*round), live: make(map[NodeID]struct{}), late: make(map[NodeID]int),
 	}
 	b.joining.Store(true)
 	var err error

@@ -90,7 +90,7 @@ type outbox struct {
 // open reports whether something can be said now that takes size bytes. What
 // cannot is lost, and told anew later. mu is held.
 func (o *outbox) open(size int) bool {
-	if o.standing.up && o.size+size <= maxOutbox && !o.closed {
+	if o.standing.speaks() && o.size+size <= maxOutbox && !o.closed {
 		return true
 	}
 	o.standing.lost = true
@@ -136,6 +136,7 @@ type batch struct {
 	chunks []*chunk
 	asks   []*ask
 	up     bool
+	mute   bool // nothing is said behind it
 	closed bool
 }
 
@@ -145,7 +146,7 @@ func (o *outbox) take(b *batch) {
 	defer o.mu.Unlock()
 	b.chunks, o.chunks = o.chunks, b.chunks[:0]
 	b.asks, o.asks = o.asks, nil
-	b.up, b.closed = o.standing.up, o.closed
+	b.up, b.mute, b.closed = o.standing.up, o.closed || o.standing.deaf, o.closed
 }
 
 // recycle gives back a chunk that the writer has dealt with.
@@ -251,7 +252,7 @@ func (o *outbox) setHeard(nodes int) {
 func (o *outbox) hello(subject string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.standing.up || o.closed || o.size > maxOutbox {
+	if !o.standing.speaks() || o.closed || o.size > maxOutbox {
 		return
 	}
 	c := o.room(len(subject))
@@ -277,6 +278,28 @@ func (o *outbox) begin(first []byte) bool {
 	}
 	o.append(subjectAll, first)
 	return true
+}
+
+// deafened notes that this node does not hear others over the link there is, says a last
+// record, and reports whether that is new.
+func (o *outbox) deafened(last []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.standing.linked || o.standing.deaf || o.closed {
+		return false
+	}
+	if o.standing.up {
+		o.append(subjectAll, last)
+	}
+	o.standing.deaf = true
+	return true
+}
+
+// deaf reports whether this node does not hear others.
+func (o *outbox) deaf() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.standing.deaf
 }
 
 // recovered reports whether something was lost and can be told anew now, under a
@@ -308,7 +331,7 @@ func (o *outbox) dropped() {
 func (o *outbox) close(last []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.standing.up && !o.closed {
+	if o.standing.speaks() && !o.closed {
 		o.append(subjectAll, last)
 	}
 	o.closed = true

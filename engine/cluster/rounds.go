@@ -59,6 +59,7 @@ type rounds struct {
 	asks map[uint64]*ask
 	open map[uint64]*round
 	live map[NodeID]struct{}
+	late map[NodeID]int // fences in a row that a node has not answered in time
 }
 
 // ask registers a new ask. Whoever made it adds it to the outbox.
@@ -92,6 +93,7 @@ func (r *rounds) join(n NodeID) {
 func (r *rounds) leave(n NodeID) {
 	r.mu.Lock()
 	delete(r.live, n)
+	delete(r.late, n)
 	r.out.setHeard(len(r.live))
 	r.mu.Unlock()
 	r.strike(n, false)
@@ -175,6 +177,9 @@ func (r *rounds) start(asks []*ask) (id uint64, ok bool) {
 func (r *rounds) done(id uint64, n NodeID) {
 	r.mu.Lock()
 	open := r.open[id]
+	if open != nil && open.fence {
+		delete(r.late, n)
+	}
 	r.mu.Unlock()
 	if open != nil {
 		r.excuse(id, open, n)
@@ -204,6 +209,11 @@ func (r *rounds) end(id uint64) bool {
 	delete(r.open, id)
 	if open != nil {
 		late := slices.Collect(maps.Keys(open.waiting))
+		for _, n := range late {
+			if open.fence {
+				r.late[n]++
+			}
+		}
 		for _, a := range open.asks {
 			if !a.over {
 				a.late, a.unsure = late, a.unsure || open.unsure || len(late) > 0
@@ -218,6 +228,16 @@ func (r *rounds) end(id uint64) bool {
 	r.conclude(open.asks)
 	r.out.wake() // others may wait for a round
 	return true
+}
+
+// keepsWaiting returns how many fences in a row each node has not answered in time.
+func (r *rounds) keepsWaiting() map[NodeID]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.late) == 0 {
+		return nil
+	}
+	return maps.Clone(r.late)
 }
 
 // conclude ends asks with what was answered. A message to a peer that seems to be

@@ -5,6 +5,8 @@ package cluster
 // others have heard all shares anew:
 //
 //	down     no link; what is said is lost
+//	deaf     NATS does not let this node hear; it has said goodbye, for others would
+//	         wait for its answers, and says nothing until its link is made anew
 //	lossy    something was lost; all shares are to be told
 //	telling  they are told, and not all have heard them
 //	settled  messages are said
@@ -13,6 +15,7 @@ package cluster
 type standing struct {
 	linked  bool   // as the connection last said
 	up      bool   // and an epoch has begun since
+	deaf    bool   // until the link breaks, this node does not hear others
 	lost    bool   // something was, that has not begun to be told anew
 	telling uint64 // how often all shares have begun to be told
 	told    uint64 // the last of these that all others have heard
@@ -22,23 +25,26 @@ type standing struct {
 func (s *standing) connected(linked bool) {
 	s.linked = linked
 	if !linked {
-		s.up, s.lost = false, true
+		s.up, s.deaf, s.lost = false, false, true
 	}
 }
 
 // begin begins an epoch and reports true, if the link is there and has none.
 func (s *standing) begin() bool {
-	if !s.linked || s.up {
+	if !s.linked || s.deaf || s.up {
 		return false
 	}
 	s.up = true
 	return true
 }
 
+// speaks reports whether something can be said.
+func (s *standing) speaks() bool { return s.up && !s.deaf }
+
 // tell begins to tell what was lost, if something was, and returns the number that
 // toldAll takes; 0 if nothing is to be told.
 func (s *standing) tell() uint64 {
-	if !s.up || !s.lost {
+	if !s.speaks() || !s.lost {
 		return 0
 	}
 	s.lost = false
@@ -50,4 +56,4 @@ func (s *standing) tell() uint64 {
 // less: only the last one counts.
 func (s *standing) toldAll(number uint64) { s.told = max(s.told, number) }
 
-func (s *standing) settled() bool { return s.up && !s.lost && s.told == s.telling }
+func (s *standing) settled() bool { return s.speaks() && !s.lost && s.told == s.telling }

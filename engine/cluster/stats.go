@@ -78,7 +78,7 @@ func (b *NATS) Stats() Stats {
 		s.Refused[r.reason] = c.refused[i].Load()
 	}
 	b.out.mu.Lock()
-	s.Linked, s.Outbox, s.Subscriptions = b.out.standing.up, b.out.size, len(b.out.interests)
+	s.Linked, s.Outbox, s.Subscriptions = b.out.standing.speaks(), b.out.size, len(b.out.interests)
 	b.out.mu.Unlock()
 	if s.Linked {
 		s.Server = b.serverAddr()

@@ -593,6 +593,94 @@ func TestDeniedIsLoggedOnce(t *testing.T) {
 	}
 }
 
+// deafOf are two users, of whom one may not hear these subjects.
+func deafOf(subjects ...string) []*server.User {
+	deaf := &server.Permissions{Subscribe: &server.SubjectPermission{Deny: subjects}}
+	return []*server.User{{Username: "hears", Password: "p"}, {Username: "deaf", Password: "p", Permissions: deaf}}
+}
+
+func urlOf(s *server.Server, user string) string {
+	return strings.Replace(s.ClientURL(), "nats://", "nats://"+user+":p@", 1)
+}
+
+func TestDeafNodeDoesNotJoin(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		o    server.Options
+	}{
+		{"all", server.Options{Users: deafOf(subjectAll)}},
+		{"its own", server.Options{Users: deafOf("signalbox.n.*")}},
+		{"the account's limit", server.Options{Users: deafOf(), MaxSubs: 3}},
+	} {
+		tt.o.Port = -1
+		s := natsServerOf(t, tt.o)
+		if _, err := Join(t.Context(), config(urlOf(s, "deaf"), "a")); err == nil || !strings.HasPrefix(err.Error(), "cluster: NATS refuses: ") {
+			t.Errorf("%s: got error %v, want that NATS refuses", tt.name, err)
+		}
+	}
+}
+
+// TestDeafenedNodeLeaves takes a node's permission to hear from it while it runs: it
+// leaves the others, which would wait for its answers, and is back when it may hear.
+func TestDeafenedNodeLeaves(t *testing.T) {
+	t.Parallel()
+	o := server.Options{Port: -1, Users: deafOf()}
+	s := natsServerOf(t, o)
+	c := config(urlOf(s, "hears"), "a")
+	c.times.gone, c.times.fence, c.times.measure = time.Minute, time.Minute, 100*time.Millisecond
+	a := start(t, c)
+	var log lines
+	c.URLs, c.Name, c.Logger = urlOf(s, "deaf"), "deaf", slog.New(slog.NewTextHandler(&log, nil))
+	deaf := start(t, c)
+	a.knows(1)
+	deaf.knows(1)
+	reload := func(users []*server.User) {
+		t.Helper()
+		changed := o
+		changed.Host, changed.NoSigs, changed.NoLog, changed.NoSystemAccount, changed.Users = "127.0.0.1", true, true, true, users
+		if err := s.ReloadOptions(&changed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload(deafOf(subjectAll))
+	a.knows(0)
+	deaf.until("nothing goes out", func(s Stats) bool {
+		return !s.Linked && errors.Is(deaf.publishes("room", "alice", "hi"), ErrUnavailable)
+	})
+	a.entersChannel("room") // waits for nobody
+	if !strings.Contains(log.String(), "does not let this node hear") {
+		t.Errorf("the log does not say why:\n%s", log.String())
+	}
+	reload(deafOf())
+	a.knows(1)
+	deaf.until("messages go out", func(Stats) bool { return deaf.publishes("room", "alice", "hi") == nil })
+}
+
+// TestMuteNodeIsNamed has a node that beats answer nothing.
+func TestMuteNodeIsNamed(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	var log lines
+	c := config(s.ClientURL(), "a")
+	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	c.times.gone, c.times.fence = time.Minute, 10*time.Millisecond
+	a := start(t, c)
+	newStranger(t, s).say(appendBeat(nil, beat{name: "mute", epoch: 1, number: 1}))
+	a.knows(1)
+	const named = "a node does not answer"
+	for i := range 2*blameAfter - 1 {
+		if got := strings.Count(log.String(), named); got > 0 && i < blameAfter {
+			t.Errorf("said %d times in the log after %d tries", got, i)
+		}
+		a.entersChannel("room")
+	}
+	a.until("the log names it", func(Stats) bool { return strings.Contains(log.String(), "node=mute id=2a times=") })
+	if got := strings.Count(log.String(), named); got != 1 {
+		t.Errorf("said %d times in the log, want once:\n%s", got, log.String())
+	}
+}
+
 // heldNode is a Node that stands still with the first message until holdC is closed.
 type heldNode struct {
 	*recorder

@@ -99,7 +99,7 @@ func (b *NATS) mark(asks []*ask, taken *batch) (waiting []*ask) {
 	if len(asks) == 0 {
 		return nil
 	}
-	if !taken.up || taken.closed {
+	if !taken.up || taken.mute {
 		b.rounds.cutOff(asks)
 		return nil
 	}
