@@ -74,6 +74,9 @@ type Bus interface {
 	Alone() bool
 	// ID returns this node's id.
 	ID() NodeID
+	// Behind reports whether so much waits to be passed on that whoever has much to say,
+	// and time, had better wait.
+	Behind() bool
 
 	// Publish tells the nodes that have subscribers of the channel. counted, if
 	// not nil, gets how many sockets that is.

@@ -9,6 +9,9 @@ func (Local) Alone() bool { return true }
 // ID returns an id that nobody asks for.
 func (Local) ID() NodeID { return 1 }
 
+// Behind reports that nothing waits.
+func (Local) Behind() bool { return false }
+
 // Publish reaches nobody.
 func (Local) Publish(_ Publication, counted func(int)) error { return none(counted) }
 

@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	maxOutbox  = 64 << 20  // bytes that wait for the writer; beyond, what is said is refused
+	maxOutbox  = 64 << 20 // bytes that wait for the writer; beyond, what is said is refused
+	muchWaits  = maxOutbox / 4
 	chunkSize  = 256 << 10 // so much at most is one message of NATS, but for single records
 	recordRoom = 64        // bytes a record's kind, numbers, lengths and subject prefix take at most, beside its texts
 	maxSpare   = 4         // chunks kept for reuse
@@ -307,7 +308,7 @@ func (o *outbox) deaf() bool {
 func (o *outbox) recovered() (number uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.size > maxOutbox/4 {
+	if o.size > muchWaits {
 		return 0
 	}
 	return o.standing.tell()

@@ -12,6 +12,13 @@ func (b *NATS) Alone() bool { return false }
 // ID returns this node's id.
 func (b *NATS) ID() NodeID { return b.id }
 
+// Behind reports whether a good part of the outbox waits for the link.
+func (b *NATS) Behind() bool {
+	b.out.mu.Lock()
+	defer b.out.mu.Unlock()
+	return b.out.standing.up && b.out.size > muchWaits
+}
+
 // Publish tells the nodes that hear the channel.
 func (b *NATS) Publish(p Publication, counted func(int)) error {
 	var a *ask

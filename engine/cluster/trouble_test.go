@@ -242,12 +242,18 @@ func TestOutboxIsBounded(t *testing.T) {
 	}
 	ok, err := o.listened(1 << 20)
 	o.mu.Unlock()
+	if !a.Behind() {
+		t.Error("it is full, and not behind")
+	}
 	if ok || !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v, %v, want ErrUnavailable", ok, err)
 	}
 	o.mu.Lock()
 	o.size -= said * len(record)
 	o.mu.Unlock()
+	if a.Behind() {
+		t.Error("nothing waits, and it is behind")
+	}
 	a.after("resync") // what was refused is told anew
 }
 

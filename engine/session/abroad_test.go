@@ -18,9 +18,12 @@ type ear struct {
 	answered  []cluster.Share
 	holds     bool             // entered is called by the test
 	entered   []func(all bool) // of channels entered since
+	room      int              // exchanges until it is behind; 0: it never is
 }
 
 func (*ear) Alone() bool { return false }
+
+func (e *ear) Behind() bool { return e.room > 0 && len(e.exchanged) >= e.room }
 
 func (e *ear) Exchange(with cluster.NodeID, _ cluster.Share) { e.exchanged = append(e.exchanged, with) }
 
@@ -81,6 +84,33 @@ func TestLargeSharesTakeTurns(t *testing.T) {
 			t.Errorf("%d of %d channels were exchanged at once", got, channels)
 		}
 		run(2 * channels)
+		if got := len(e.exchanged); got != channels || !told {
+			t.Errorf("%d of %d channels were exchanged, told %v", got, channels, told)
+		}
+	})
+}
+
+// TestSharesWaitForTheBus: they are told as fast as they are passed on.
+func TestSharesWaitForTheBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const channels = 10
+		e := &ear{}
+		h, l, run := e.loop(t)
+		w := &wire{deaf: true}
+		w.session = l.Open(w, identify(t, h.Keys(), "ann", "", all, 86400), nil)
+		for i := range channels {
+			textTo(w, `{"type":"subscribe","channel":"c%d"}`, i)
+			run(0)
+		}
+		told := false
+		e.room = 3
+		h.Remote().Found(8, func() { told = true })
+		run(100)
+		if got := len(e.exchanged); got != e.room || told {
+			t.Errorf("%d channels were exchanged where there is room for %d, told %v", got, e.room, told)
+		}
+		e.room = 2 * channels
+		run(100)
 		if got := len(e.exchanged); got != channels || !told {
 			t.Errorf("%d of %d channels were exchanged, told %v", got, channels, told)
 		}

@@ -255,6 +255,8 @@ func (n *meshNode) id() cluster.NodeID { return cluster.NodeID(n.index + 1) }
 
 func (n *meshNode) Alone() bool { return false }
 
+func (n *meshNode) Behind() bool { return false }
+
 func (n *meshNode) ID() cluster.NodeID { return n.id() }
 
 func (n *meshNode) Publish(p cluster.Publication, counted func(int)) error {
