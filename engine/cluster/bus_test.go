@@ -285,6 +285,50 @@ func TestLargeShareComesWhole(t *testing.T) {
 	nodes[1].wants("share room 1 " + names(members))
 }
 
+// TestHugeShareIsSaid has a share that is more than the outbox holds of all else, which
+// goes on meanwhile.
+func TestHugeShareIsSaid(t *testing.T) {
+	t.Parallel()
+	meta := `{"x":"` + strings.Repeat("x", 4000) + `"}`
+	huge := Share{App: app, Channel: "room", Version: 1, Members: make([]Member, maxOutbox/4000+1)}
+	for i := range huge.Members {
+		huge.Members[i] = Member{Peer: fmt.Sprint("peer", i), Meta: meta}
+	}
+	b := NATS{out: outbox{wakeC: make(chan struct{}, 1), heard: 1, standing: standing{linked: true, up: true}}}
+	b.Answer(2, huge)
+	if err := b.Publish(message("other", "alice", "hi"), nil); err != nil {
+		t.Errorf("a message behind it: %v", err)
+	}
+	if b.out.openShare(muchWaits + 1) {
+		t.Error("another one would wait with it")
+	}
+
+	var taken batch
+	b.out.take(&taken)
+	var p partial
+	var whole Share
+	for _, chunk := range taken.chunks {
+		for _, e := range chunk.entries {
+			c := cursor{rest: chunk.buf[e.start+maxHeader : e.end]}
+			for len(c.rest) > 0 && c.byte() == kindShare {
+				flags, s := c.share()
+				if s, ok, err := p.add(s, flags&flagMore != 0); err != nil {
+					t.Fatal(err)
+				} else if ok {
+					whole = s
+				}
+			}
+		}
+		b.out.recycle(chunk)
+	}
+	if !slices.Equal(whole.Members, huge.Members) {
+		t.Errorf("a share of %d members came, want %d", len(whole.Members), len(huge.Members))
+	}
+	if b.out.size != 0 || b.out.large != 0 {
+		t.Errorf("when all is said %d and %d bytes wait", b.out.size, b.out.large)
+	}
+}
+
 func TestSubscriptionsLinger(t *testing.T) {
 	t.Parallel()
 	nodes := joinAll(t, natsServer(t, -1), "a", "b")

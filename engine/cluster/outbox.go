@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	maxOutbox  = 64 << 20 // bytes that wait for the writer; beyond, what is said is refused
-	muchWaits  = maxOutbox / 4
-	chunkSize  = 256 << 10 // so much at most is one message of NATS, but for single records
-	recordRoom = 64        // bytes a record's kind, numbers, lengths and subject prefix take at most, beside its texts
-	maxSpare   = 4         // chunks kept for reuse
+	maxOutbox  = 64 << 20      // bytes that wait for the writer; beyond, what is said is refused
+	muchWaits  = maxOutbox / 4 // so much and whoever has much to say had better wait
+	chunkSize  = 256 << 10     // so much at most is one message of NATS, but for single records
+	recordRoom = 64            // bytes a record's kind, numbers, lengths and subject prefix take at most, beside its texts
+	maxSpare   = 4             // chunks kept for reuse
 )
 
 // op is what the writer does with an entry of the outbox.
@@ -43,6 +43,7 @@ type entry struct {
 type chunk struct {
 	buf     []byte
 	entries []entry
+	large   int // bytes of large shares in it
 	last    int // the entry that a record may join: the last but for subscriptions, which the writer does first
 }
 
@@ -81,6 +82,7 @@ type outbox struct {
 	closed    bool // nothing is said any more; the writer ends when it is done
 	heard     int  // nodes that listen
 	size      int  // bytes that wait, those with the writer included
+	large     int  // of them, those of shares that are large by themselves
 	chunks    []*chunk
 	spare     []*chunk
 	asks      []*ask // waiting for the next mark
@@ -91,7 +93,21 @@ type outbox struct {
 // open reports whether something can be said now that takes size bytes. What
 // cannot is lost, and told anew later. mu is held.
 func (o *outbox) open(size int) bool {
-	if o.standing.speaks() && o.size+size <= maxOutbox && !o.closed {
+	return o.admits(o.size - o.large + size)
+}
+
+// openShare is open for a share. One that is large is no part of what open bounds: it may
+// be more than that, and what is said behind it is not to be refused for it.
+func (o *outbox) openShare(size int) bool {
+	if size > muchWaits {
+		return o.admits(o.large)
+	}
+	return o.open(size)
+}
+
+// admits reports whether something can be said so that this is what waits. mu is held.
+func (o *outbox) admits(waits int) bool {
+	if o.standing.speaks() && waits <= maxOutbox && !o.closed {
 		return true
 	}
 	o.standing.lost = true
@@ -155,6 +171,8 @@ func (o *outbox) recycle(c *chunk) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.size -= len(c.buf)
+	o.large -= c.large
+	c.large = 0
 	if cap(c.buf) == chunkSize && len(o.spare) < maxSpare {
 		clear(c.entries)
 		c.buf, c.entries = c.buf[:0], c.entries[:0]
@@ -201,12 +219,17 @@ func (o *outbox) add(size int, a *ask, subject, record func(dst []byte) []byte) 
 	o.seal(c, before)
 }
 
-// parts appends records that follow one another without anything between. mu is
-// held.
+// parts appends the records of a share, which follow one another without anything
+// between. mu is held.
 func (o *outbox) parts(subject string, records []byte, ends []int) {
 	start := 0
 	for _, end := range ends {
+		before := o.size
 		o.append(subject, records[start:end])
+		if len(records) > muchWaits {
+			o.chunks[len(o.chunks)-1].large += o.size - before
+			o.large += o.size - before
+		}
 		start = end
 	}
 }
@@ -253,7 +276,7 @@ func (o *outbox) setHeard(nodes int) {
 func (o *outbox) hello(subject string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.standing.speaks() || o.closed || o.size > maxOutbox {
+	if !o.standing.speaks() || o.closed || o.size-o.large > maxOutbox {
 		return
 	}
 	c := o.room(len(subject))

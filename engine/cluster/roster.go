@@ -16,6 +16,10 @@ const (
 // maxPart is what the members in one record measure together, in bytes.
 const maxPart = 128 << 10
 
+// maxShare is what all members of one share measure together at most, in bytes: more is
+// not believed.
+const maxShare = 256 << 20
+
 // appendShare appends a share in as many records as it takes, and returns where
 // each ends.
 func appendShare(dst []byte, s Share, asked bool) (records []byte, ends []int) {
@@ -181,7 +185,7 @@ func (p *partial) add(s Share, more bool) (whole Share, ok bool, err error) {
 	for _, m := range s.Members {
 		p.size += len(m.Peer) + len(m.Meta)
 	}
-	if p.size > maxOutbox {
+	if p.size > maxShare {
 		p.drop()
 		return Share{}, false, errSize
 	}

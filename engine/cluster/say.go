@@ -150,7 +150,8 @@ func (b *NATS) enter(subject []byte, once bool, records []byte, ends []int, a *a
 	if len(subject) > 0 {
 		o.hold(subject, once)
 	}
-	ok, err := o.listened(len(records))
+	open := o.openShare(len(records))
+	ok := open && o.heard > 0
 	if ok {
 		o.parts(subjectAll, records, ends)
 		if a != nil {
@@ -158,7 +159,7 @@ func (b *NATS) enter(subject []byte, once bool, records []byte, ends []int, a *a
 			o.wake()
 		}
 	}
-	unsure := err != nil && o.heard > 0
+	unsure := !open && o.heard > 0
 	o.mu.Unlock()
 	switch {
 	case ok || a == nil:
@@ -211,7 +212,7 @@ func (b *NATS) tellShare(to NodeID, s Share, asked bool) {
 	o := &b.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.open(len(records)) {
+	if o.openShare(len(records)) {
 		o.parts(subject, records, ends)
 	}
 }

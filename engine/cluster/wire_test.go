@@ -203,7 +203,7 @@ func TestPartialShares(t *testing.T) {
 	}
 	big := Member{Peer: "x", Meta: strings.Repeat("x", 1<<20)}
 	var err error
-	for i := 0; i < 100 && err == nil; i++ {
+	for i := 0; i <= maxShare>>20 && err == nil; i++ {
 		_, _, err = p.add(Share{App: app, Channel: "c", Members: []Member{big}}, true)
 	}
 	if err != errSize || p.open {
