@@ -1,6 +1,10 @@
 package cluster
 
-import "encoding/binary"
+import (
+	"context"
+	"encoding/binary"
+	"time"
+)
 
 // beat is what a node says of itself once a second.
 type beat struct {
@@ -21,18 +25,36 @@ func (c *cursor) beat() beat {
 	return beat{name: c.text(), epoch: c.number(), number: c.number(), connections: c.number()}
 }
 
-// sayBeat tells all nodes that this one lives.
-func (b *NATS) sayBeat() {
-	next := beat{name: b.name, epoch: b.epoch, number: b.beats + 1, connections: b.open()}
-	if b.out.say(subjectAll, appendBeat(nil, next)) {
-		b.beats++
+// sayBeat tells all nodes that this one lives. Any goroutine.
+func (b *NATS) sayBeat() { b.out.sayBeat(b.newBeat()) }
+
+// newBeat is a beat that has no number yet.
+func (b *NATS) newBeat() beat {
+	next := beat{name: b.name}
+	if b.connections != nil {
+		next.connections = uint64(max(b.connections(), 0))
 	}
+	return next
 }
 
-// open is how many sockets there are here.
-func (b *NATS) open() uint64 {
-	if b.connections == nil {
-		return 0
+// beatOn says beats. The reader may wait for loops that are behind, and is late then,
+// not dead: it is believed to come on for a while.
+func (b *NATS) beatOn(ctx context.Context) {
+	defer b.running.Done()
+	tick := time.NewTicker(b.times.beat)
+	defer tick.Stop()
+	turns, turned := b.turns.Load(), time.Now()
+	for {
+		select {
+		case now := <-tick.C:
+			if t := b.turns.Load(); t != turns {
+				turns, turned = t, now
+			}
+			if now.Sub(turned) < b.times.stuck {
+				b.sayBeat()
+			}
+		case <-ctx.Done():
+			return
+		}
 	}
-	return uint64(max(b.connections(), 0))
 }

@@ -17,6 +17,7 @@ func (b *NATS) read(ctx context.Context) {
 	defer tick.Stop()
 	b.ticked = time.Now()
 	for {
+		b.turns.Add(1)
 		select {
 		case m := <-b.messageC:
 			b.hear(m)
@@ -39,6 +40,10 @@ func (b *NATS) tick(now time.Time) {
 	b.watch(now)
 	b.blame()
 	b.out.expire(now)
+	if b.greeted {
+		b.greeted = false
+		b.sayBeat()
+	}
 	if now.Sub(b.aged) >= 10*b.times.patience { // what is said again is said long before
 		b.aged = now
 		for _, o := range b.members.origins {
@@ -46,9 +51,8 @@ func (b *NATS) tick(now time.Time) {
 		}
 	}
 	b.usage.tick(now, b.members.origins)
-	if now.Sub(b.beaten) >= b.times.beat {
-		b.beaten = now
-		b.sayBeat()
+	if now.Sub(b.resynced) >= b.times.beat {
+		b.resynced = now
 		b.resync()
 	}
 }

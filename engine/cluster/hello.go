@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"time"
 
 	json "github.com/goccy/go-json"
 	"github.com/nats-io/nats.go"
@@ -39,7 +38,7 @@ func (b *NATS) helloHeard(m *nats.Msg) {
 	asked := m.Subject == subjectHello && m.Reply == prefixWelcome+h.ID && h.ID != b.id.String()
 	if asked && !badToken(h.ID) {
 		b.out.hello(m.Reply)
-		b.beaten = time.Time{} // a beat with the next tick
+		b.greeted = true
 	}
 	if h.Format == format {
 		return

@@ -64,7 +64,7 @@ func (b *NATS) link(c Config) error {
 		return fmt.Errorf("cluster: NATS refuses: %w", conn.LastError())
 	}
 	if !conn.IsConnected() {
-		b.epoch = 1 // there may be much to tell when it is
+		b.out.epoch = 1 // there may be much to tell when it is
 	}
 	return nil
 }
@@ -193,13 +193,11 @@ func (b *NATS) linkedNow(linked bool) {
 
 // linkChanged begins a new epoch when the link has come up. Reader only.
 func (b *NATS) linkChanged() {
-	first := beat{name: b.name, epoch: b.epoch + 1, number: 1, connections: b.open()}
-	if !b.out.begin(appendBeat(nil, first)) {
+	if !b.out.begin(b.newBeat()) {
 		return
 	}
 	b.rounds.severed()
 	b.stats.links.Add(1)
-	b.epoch, b.beats, b.beaten = first.epoch, first.number, time.Now()
 	b.out.hello(subjectHello)
 	b.log.Info("link to NATS is up", "server", b.serverAddr())
 	if size := b.conn.MaxPayload(); size < b.maxPayload {

@@ -25,6 +25,7 @@ type times struct {
 	quiet    time.Duration // without a new node until this one has joined
 	join     time.Duration // until it has joined in any case
 	ping     time.Duration // between pings to NATS
+	stuck    time.Duration // until a node whose reader waits does not beat any more
 	measure  time.Duration // between measurements of the link
 }
 
@@ -43,6 +44,7 @@ func (t times) withDefaults() times {
 		{&t.quiet, 500 * time.Millisecond},
 		{&t.join, 1500 * time.Millisecond},
 		{&t.ping, pingInterval},
+		{&t.stuck, 30 * time.Second},
 		{&t.measure, 10 * time.Second},
 	} {
 		if *d.field == 0 {
@@ -75,6 +77,7 @@ type NATS struct {
 	rounds rounds
 	stats  counters
 	failed failures                      // exchanges of shares
+	turns  atomic.Uint64                 // of the reader
 	server atomic.Pointer[server.Server] // nil unless embedded
 
 	linkC    chan struct{}  // has room for one: the link has changed
@@ -92,12 +95,11 @@ type NATS struct {
 	members   members
 	usage     usage
 	check     checker
-	payloads  uint64 // messages of NATS heard
-	keeping   bool   // some messages are kept
-	unsettled int    // changes of rosters that the node was told of since it last caught up
-	epoch     uint64
-	beats     uint64 // in this epoch
-	beaten    time.Time
+	payloads  uint64    // messages of NATS heard
+	keeping   bool      // some messages are kept
+	unsettled int       // changes of rosters that the node was told of since it last caught up
+	greeted   bool      // a node that has just come wants a beat
+	resynced  time.Time // when it was last looked whether something is to be told anew
 	ticked    time.Time
 	aged      time.Time // when what was heard was last forgotten
 
@@ -123,8 +125,9 @@ func Join(ctx context.Context, c Config) (*NATS, error) {
 	}
 	var running context.Context
 	running, b.stop = context.WithCancel(context.Background())
-	b.running.Add(2)
+	b.running.Add(3)
 	go b.read(running)
+	go b.beatOn(running)
 	go b.measure(running)
 	go b.write()
 	b.linkC <- struct{}{}

@@ -80,9 +80,11 @@ type outbox struct {
 	// Guarded by mu.
 	standing  standing
 	closed    bool // nothing is said any more; the writer ends when it is done
-	heard     int  // nodes that listen
-	size      int  // bytes that wait, those with the writer included
-	large     int  // of them, those of shares that are large by themselves
+	epoch     uint64
+	beats     uint64 // in this epoch
+	heard     int    // nodes that listen
+	size      int    // bytes that wait, those with the writer included
+	large     int    // of them, those of shares that are large by themselves
 	chunks    []*chunk
 	spare     []*chunk
 	asks      []*ask // waiting for the next mark
@@ -293,15 +295,29 @@ func (o *outbox) connected(linked bool) {
 	o.standing.connected(linked)
 }
 
-// begin says the first record of an epoch and reports true, if the link has come up.
-func (o *outbox) begin(first []byte) bool {
+// begin says the first beat of an epoch and reports true, if the link has come up.
+func (o *outbox) begin(first beat) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed || !o.standing.begin() {
 		return false
 	}
-	o.append(subjectAll, first)
+	o.epoch++
+	first.epoch, first.number = o.epoch, 1
+	o.beats = 1
+	o.append(subjectAll, appendBeat(nil, first))
 	return true
+}
+
+// sayBeat says the next beat of the epoch, if it can be said.
+func (o *outbox) sayBeat(next beat) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next.epoch, next.number = o.epoch, o.beats+1
+	if record := appendBeat(nil, next); o.open(len(record)) {
+		o.beats++
+		o.append(subjectAll, record)
+	}
 }
 
 // deafened notes that this node does not hear others over the link there is, says a last

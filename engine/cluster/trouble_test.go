@@ -582,6 +582,43 @@ func TestNothingIsDroppedOnTheWay(t *testing.T) {
 	}
 }
 
+// TestBusyIsNotGone has a node's reader wait for its loops longer than a node is missed.
+func TestBusyIsNotGone(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		stuck time.Duration
+		gone  bool
+	}{
+		{"busy", time.Minute, false},
+		{"stuck", 300 * time.Millisecond, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := config(natsServer(t, -1).ClientURL(), "a")
+			c.times.gone, c.times.stuck = time.Second, tt.stuck
+			a := start(t, c)
+			c.Name = "b"
+			b := start(t, c)
+			holdC := make(chan struct{})
+			defer close(holdC)
+			b.Start(&heldNode{recorder: b.r, holdC: holdC})
+			b.entersChannel("room")
+			a.knows(1)
+			since := time.Now()
+			if err := a.publishes("room", "alice", "hi"); err != nil {
+				t.Fatal(err)
+			}
+			a.until("it is gone, or has been heard", func(s Stats) bool {
+				return len(s.Nodes) == 0 || s.Nodes[0].Heard.Sub(since) > 2*c.times.gone
+			})
+			if gone := len(a.Stats().Nodes) == 0; gone != tt.gone {
+				t.Errorf("gone: got %v, want %v", gone, tt.gone)
+			}
+		})
+	}
+}
+
 func TestDeniedIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	none := &server.SubjectPermission{Deny: []string{">"}}

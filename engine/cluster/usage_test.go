@@ -243,7 +243,7 @@ func TestUsageAfterLoss(t *testing.T) {
 	}
 	w.tick(1)
 	a.out.connected(true)
-	a.out.begin(appendUsage(nil, nil, nil))
+	a.out.standing.begin()
 	a.usage.resync(a.origins)
 	w.tick(1)
 	w.alike(13, 5, 5)
