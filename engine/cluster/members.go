@@ -122,6 +122,7 @@ func (b *NATS) beatHeard(o *origin, next beat, now time.Time) {
 	o.beat = next
 	if o.back && last.number > 0 {
 		o.back = false
+		b.rounds.missed(o.id) // or its answer was not heard here
 		b.found(o)
 		o.estranged.Add(-1)
 	}
@@ -134,12 +135,12 @@ func (b *NATS) beatHeard(o *origin, next beat, now time.Time) {
 	if anew {
 		due = 1
 	}
+	if anew || next.number != due {
+		b.rounds.missed(o.id)
+	}
 	if next.number != due {
 		b.stats.gaps.Add(1)
 		b.found(o)
-	}
-	if anew || next.number != due {
-		b.rounds.missed(o.id)
 	}
 }
 

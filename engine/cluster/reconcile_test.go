@@ -181,6 +181,42 @@ func TestKeptForItsOwnSake(t *testing.T) {
 	a.after(`message room bob "hi"`)
 }
 
+// TestFirstAnswerIsLost has a node be met in the middle of its life, and its first answer
+// get lost, as where servers of NATS have just found each other: what it says is kept until
+// it has answered anew, and no longer.
+func TestFirstAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	c := config(s.ClientURL(), "a")
+	c.times.gone, c.times.fence = time.Minute, time.Minute
+	a := start(t, c)
+	a.entersChannel("room")
+	other := newStranger(t, s)
+	all, err := other.conn.SubscribeSync(subjectAll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fence := func() (round uint64) {
+		t.Helper()
+		for {
+			m, err := all.NextMsg(patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := cursor{rest: m.Data}
+			if id, _, err := c.header(); err == nil && id == a.id && c.byte() == kindFence {
+				return c.number()
+			}
+		}
+	}
+	other.say(appendBeat(nil, beat{name: "other", epoch: 1, number: 17}))
+	fence()
+	other.say(appendBeat(nil, beat{name: "other", epoch: 1, number: 18}))
+	other.say(appendDone(nil, fence()))
+	other.say(appendPublication(nil, 0, message("room", "bob", "hi")))
+	a.after(`message room bob "hi"`)
+}
+
 func TestStanding(t *testing.T) {
 	t.Parallel()
 	const linked, broken, begins, lost, tells, settled = "linked", "broken", "begins", "lost", "tells", "settled"
