@@ -52,7 +52,8 @@ type client struct {
 	frames   []*frame // those that nobody has awaited
 	pictures map[string]*picture
 	lies     []string
-	heard    map[string][]int // numbers of utterances, by talker
+	heard    map[string][]int       // numbers of utterances, by talker
+	heardAt  map[string][]time.Time // and when
 	answers  map[string]string
 	end      error         // why nothing more comes
 	changedC chan struct{} // closed at the next change
@@ -90,7 +91,8 @@ func (n *node) tryConnect(a app, peer string, claims map[string]any) (*client, e
 	}
 	c := &client{
 		t: n.t, node: n, peer: peer, conn: conn,
-		pictures: make(map[string]*picture), heard: make(map[string][]int), answers: make(map[string]string),
+		pictures: make(map[string]*picture), heard: make(map[string][]int),
+		heardAt: make(map[string][]time.Time), answers: make(map[string]string),
 		changedC: make(chan struct{}),
 	}
 	doneC := make(chan struct{})
@@ -159,6 +161,7 @@ func (c *client) note(f *frame) {
 		c.answers[f.RequestID] = f.Code
 	case (f.Type == "message" || f.Type == "direct") && json.Unmarshal(f.Data, &u) == nil && u.Number > 0:
 		c.heard[u.By] = append(c.heard[u.By], u.Number)
+		c.heardAt[u.By] = append(c.heardAt[u.By], time.Now())
 	default:
 		c.frames = append(c.frames, f)
 	}

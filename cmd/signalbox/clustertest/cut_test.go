@@ -31,6 +31,17 @@ func startApart(t testing.TB) (left, right *node, toLeft *wire) {
 	return nodes[0], nodes[1], wires[0]
 }
 
+// cutOutages are what a cut of the left node's link costs: what is said there until it is
+// told of by errors, and, once it heals, until the two have found each other. Nobody tells
+// the right one, to whom the left may as well be dead.
+func cutOutages(left, right *node, cut, told, healing, back time.Time) []outage {
+	return []outage{
+		{left, right, span{cut.Add(-lossBefore), told}},
+		{left, right, span{healing, back}},
+		{right, left, span{cut.Add(-lossBefore), back}},
+	}
+}
+
 // TestCut cuts one node off from the broker for longer than a node is missed, while
 // peers come, go and move on both sides.
 func TestCut(t *testing.T) {
@@ -40,6 +51,7 @@ func TestCut(t *testing.T) {
 	mover, leftLeaves, rightLeaves := g.add(left, "mover"), g.add(left, "left-leaves"), g.add(right, "right-leaves")
 	g.meet(patience, left, right)
 	g.more(50)
+	var outages []outage
 	for round := range 2 {
 		from, to := left, right
 		if round == 1 {
@@ -47,9 +59,9 @@ func TestCut(t *testing.T) {
 		}
 		start := time.Now()
 		toLeft.cut()
+		told := g.refused(left)
 		g.meet(time.Until(start.Add(leaveWithin)), left)
 		g.meet(time.Until(start.Add(leaveWithin)), right)
-		g.talkers[left][0].answered(leaveWithin, g.talkers[left][0].said(), "backend_error")
 		g.remove(from, mover)
 		mover = g.add(to, "mover")
 		g.remove(left, leftLeaves)
@@ -58,12 +70,13 @@ func TestCut(t *testing.T) {
 		g.meet(patience, left)
 		g.meet(patience, right)
 		g.more(50)
+		healing := time.Now()
 		toLeft.heal()
-		g.meet(healWithin, left, right)
+		g.allBack(left, right)
+		outages = append(outages, cutOutages(left, right, start, told, healing, g.back)...)
 	}
-	healed := time.Now()
 	g.more(100)
-	if _, remote := g.finish(span{time.Time{}, healed}); remote.refused == 0 {
+	if _, remote := g.finish(outages...); remote.refused == 0 {
 		t.Error("nothing was refused")
 	}
 }
@@ -77,15 +90,14 @@ func TestCutLoss(t *testing.T) {
 	g.more(100)
 	start := time.Now()
 	toLeft.cut()
-	s := g.talkers[left][0]
-	s.answered(leaveWithin, s.said(), "backend_error")
-	t.Logf("refused after %v", time.Since(start))
+	told := g.refused(left)
+	t.Logf("refused after %v", told.Sub(start))
 	g.meet(time.Until(start.Add(leaveWithin)), right)
+	healing := time.Now()
 	toLeft.heal()
-	g.meet(healWithin, left, right)
-	healed := time.Now()
+	g.allBack(left, right)
 	g.more(100)
-	g.finish(span{start.Add(-lossBefore), healed})
+	g.finish(cutOutages(left, right, start, told, healing, g.back)...)
 }
 
 // shortCut is far from the time after which a node is missed, also where
@@ -117,6 +129,13 @@ func TestShortCut(t *testing.T) {
 			t.Errorf("%s on %s is told %s", c.peer, c.node.name, told)
 		}
 	}
+}
+
+// apart are what it costs that two nodes, whose links to their own brokers hold, do not
+// see each other: nobody tells either.
+func apart(a, b *node, cut, back time.Time) []outage {
+	w := span{cut.Add(-lossBefore), back}
+	return []outage{{a, b, w}, {b, a, w}}
 }
 
 // TestEmbeddedCut meshes three nodes with embedded brokers, and cuts one wire: two do
@@ -152,7 +171,8 @@ func TestEmbeddedCut(t *testing.T) {
 	}
 	g.more(50)
 	ab.heal()
-	g.meet(healWithin, nodes...)
+	g.allBack(nodes...)
+	outages := apart(a, b, start, g.back)
 	if got := g.members[c][0].told("embedded"); len(got) != len(toldC) {
 		t.Errorf("the one who saw both all the time is told %s", got[len(toldC):])
 	}
@@ -164,8 +184,9 @@ func TestEmbeddedCut(t *testing.T) {
 	g.meet(time.Until(start.Add(leaveWithin)), b, c)
 	ab.heal()
 	ac.heal()
-	g.meet(healWithin, nodes...)
-	healed := time.Now()
+	g.allBack(nodes...)
+	outages = append(outages, apart(a, b, start, g.back)...)
+	outages = append(outages, apart(a, c, start, g.back)...)
 	g.more(100)
-	g.finish(span{time.Time{}, healed})
+	g.finish(outages...)
 }

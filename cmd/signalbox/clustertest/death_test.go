@@ -20,6 +20,11 @@ const (
 	spare = 128 << 20
 )
 
+// promptly is how long a message takes at most once all nodes are back: far above what
+// it takes, because machines are noisy, and far below the time after which a node is missed.
+// What the race detector slows down promises nothing.
+var promptly = 2 * time.Second
+
 // gathering is the clients of nodes in one channel: on each node members who talk,
 // one who only listens, and a peer that is on all nodes.
 type gathering struct {
@@ -28,6 +33,7 @@ type gathering struct {
 	members  map[*node][]*client
 	talkers  map[*node][]*talker
 	everyone []*client
+	back     time.Time // since when messages must come promptly; zero: they need not
 }
 
 const talkersPerNode = 2
@@ -92,9 +98,26 @@ func (g *gathering) more(count int) {
 	}
 }
 
+// allBack is meet after trouble: from here on nothing is lost, or late.
+func (g *gathering) allBack(nodes ...*node) {
+	g.t.Helper()
+	g.meet(healWithin, nodes...)
+	g.back = time.Now()
+}
+
+// refused waits until what is said on a node, whose link has just been cut, is answered
+// with errors, and returns since when that is at the latest.
+func (g *gathering) refused(n *node) time.Time {
+	g.t.Helper()
+	for _, s := range g.talkers[n] {
+		s.answered(leaveWithin, s.said(), "backend_error")
+	}
+	return time.Now()
+}
+
 // finish ends all talks, and accounts for every utterance: at the listener of its own
-// node nothing may be lost at any time, at the others what was said in these spans.
-func (g *gathering) finish(mayLose ...span) (local, remote count) {
+// node nothing may be lost at any time, at the others what was said in an outage.
+func (g *gathering) finish(mayLose ...outage) (local, remote count) {
 	g.t.Helper()
 	var talkers []*talker
 	var listeners []*client
@@ -109,7 +132,10 @@ func (g *gathering) finish(mayLose ...span) (local, remote count) {
 				if l.node == n {
 					s.account(&local, nil, l)
 				} else {
-					s.account(&remote, mayLose, l)
+					s.account(&remote, between(n, l.node, mayLose), l)
+				}
+				if late := s.latest(l, g.back); !g.back.IsZero() && late > promptly {
+					g.t.Errorf("%s on %s heard %s %v late, once all were back", l.peer, l.node.name, s.name(), late)
 				}
 			}
 		}
@@ -200,10 +226,9 @@ func TestNodeStalled(t *testing.T) {
 		t.Errorf("send to a peer of a node that is gone: got %q, want peer_not_found", got)
 	}
 	stalls.signal(syscall.SIGCONT)
-	g.meet(healWithin, nodes...)
-	healed := time.Now()
+	g.allBack(nodes...)
 	g.more(100)
-	g.finish(span{start.Add(-lossBefore), healed})
+	g.finish(outage{span: span{start.Add(-lossBefore), g.back}})
 }
 
 // TestBrokerKilled kills the broker under load, for longer than a node is missed, and
@@ -220,10 +245,9 @@ func TestBrokerKilled(t *testing.T) {
 	}
 	killed := time.Now()
 	b.kill()
+	var outages []outage
 	for _, n := range nodes {
-		for _, s := range g.talkers[n] {
-			s.answered(leaveWithin, s.said(), "backend_error")
-		}
+		outages = append(outages, outage{from: n, span: span{killed.Add(-lossBefore), g.refused(n)}})
 	}
 	for _, n := range nodes {
 		g.meet(time.Until(killed.Add(leaveWithin)), n)
@@ -256,13 +280,15 @@ func TestBrokerKilled(t *testing.T) {
 		g.meet(patience, n)
 	}
 
+	restarted := time.Now()
 	b.run(t)
 	late.ready()
 	g.add(late, "listener@late")
-	g.meet(healWithin, append(nodes, late)...)
-	healed := time.Now()
+	g.allBack(append(nodes, late)...)
 	g.more(100)
-	_, remote := g.finish(span{killed.Add(-lossBefore), healed})
+	// Who is back first does not know of the others, which have been missed, and they miss
+	// what it says until they are back.
+	_, remote := g.finish(append(outages, outage{span: span{restarted, g.back}})...)
 	if remote.refused == 0 {
 		t.Error("nothing was refused")
 	}
@@ -277,11 +303,16 @@ func TestBrokerRestarted(t *testing.T) {
 	nodes := startNodes(t, b, 2)
 	g := gather(t, "restart", nodes...)
 	g.more(50)
+	var outages []outage
 	for i := range 2 {
+		killed := time.Now()
 		b.kill()
+		for _, n := range nodes {
+			outages = append(outages, outage{from: n, span: span{killed.Add(-lossBefore), g.refused(n)}})
+		}
 		g.add(nodes[0], fmt.Sprintf("newcomer%d", i))
 		b.run(t)
-		g.meet(healWithin, nodes...)
+		g.allBack(nodes...)
 		g.more(50)
 	}
 	for _, c := range g.everyone {
@@ -292,5 +323,5 @@ func TestBrokerRestarted(t *testing.T) {
 		}
 	}
 	g.more(100)
-	g.finish(span{time.Time{}, time.Now()})
+	g.finish(outages...)
 }

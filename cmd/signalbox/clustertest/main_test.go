@@ -40,7 +40,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	if raceDetector() {
-		leaveWithin = patience
+		leaveWithin, promptly = patience, patience
 	}
 	serverBinary, brokerBinary = filepath.Join(dir, "signalbox"), filepath.Join(dir, "nats-server")
 	for path, build := range map[string][]string{

@@ -160,6 +160,20 @@ func (s *talker) account(total *count, mayLose []span, listeners ...*client) {
 	}
 }
 
+// latest is how long after they were said the talker's utterances came to a client, at
+// most, of those said since.
+func (s *talker) latest(c *client, since time.Time) (most time.Duration) {
+	at, _ := s.record()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, number := range c.heard[s.name()] {
+		if said := at[number-1]; said.After(since) {
+			most = max(most, c.heardAt[s.name()][i].Sub(said))
+		}
+	}
+	return most
+}
+
 // record is when the utterances were said and what they were answered.
 func (s *talker) record() ([]time.Time, map[string]string) {
 	s.talk.Lock()
@@ -226,5 +240,21 @@ func finishAll(t testing.TB, talkers []*talker, listeners ...*client) {
 
 // span is a time in which what is said may be lost.
 type span struct{ from, to time.Time }
+
+// outage is a span for what is said on one node and heard on another; nil is any.
+type outage struct {
+	from, to *node
+	span
+}
+
+// between are the spans for these two nodes.
+func between(from, to *node, outages []outage) (spans []span) {
+	for _, o := range outages {
+		if (o.from == nil || o.from == from) && (o.to == nil || o.to == to) {
+			spans = append(spans, o.span)
+		}
+	}
+	return spans
+}
 
 func (s span) holds(at time.Time) bool { return !at.Before(s.from) && !at.After(s.to) }
