@@ -23,8 +23,8 @@
 // sum of all shares, the peak is the highest of theirs: each node keeps and stores
 // every share it hears of, of each count the highest ever told, so it does not
 // matter how often, how late or in which order shares come, nor which nodes are
-// left. A contributor told of a share of its own that is higher than what it has
-// takes it over: a kill has cost it that. A ledger from Hold counts for itself until
+// left. A contributor told of a share of its own that is higher than what this run has
+// told takes it over, and adds what it has counted since: a kill has cost it that. A ledger from Hold counts for itself until
 // it has the directory, whose contributor it then is.
 //
 // Open connections belong to a node and end with it: [Ledger.SetElsewhere] and
@@ -34,7 +34,9 @@
 // Beyond a limit, all nodes together let through at most what they count between
 // one telling and its arrival, a quarter of a second and the way; an app at its limit
 // of connections whose sockets change nodes is over it for as long, and when a node
-// dies, until it is forgotten. Overages are counted by the same measure.
+// dies, until it is forgotten. Overages are counted by the same measure. Nodes that do not
+// hear each other let through up to a limit each; so does one whose predecessor still has
+// the directory, from which the others hear only when it has it.
 //
 // # Storage
 //

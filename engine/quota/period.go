@@ -39,6 +39,22 @@ func (c Counts) since(old Counts) Counts {
 	}
 }
 
+// beyond returns those of the counts that are higher than in d, and 0 for the others.
+func (c Counts) beyond(d Counts) Counts {
+	for _, n := range [...]struct {
+		of  *int64
+		bar int64
+	}{
+		{&c.Messages, d.Messages}, {&c.OverageMessages, d.OverageMessages},
+		{&c.OverageConnections, d.OverageConnections}, {&c.PeakConcurrent, d.PeakConcurrent},
+	} {
+		if *n.of <= n.bar {
+			*n.of = 0
+		}
+	}
+	return c
+}
+
 // counters are Counts that any goroutine may change.
 type counters struct {
 	messages           atomic.Int64
@@ -87,6 +103,7 @@ type period struct {
 	// Guarded by the App's mu.
 	adopted bool              // the counters include what the store held
 	saved   Counts            // what the store holds now
+	before  Counts            // what earlier runs have counted, as far as it is known here
 	told    Counts            // what other nodes have been told
 	shares  map[string]*share // of other contributors
 }
@@ -143,5 +160,15 @@ func (p *period) adopt(own Counts, shares map[string]Counts, id string) {
 		p.others.add(Counts{}.since(s.Counts))
 		delete(p.shares, id)
 	}
+	p.before = own
 	p.add(own)
+}
+
+// regain takes over what others know of this contributor's counts. What is higher than
+// what this run has told them an earlier one has told, which a kill has cost some of it;
+// what this one has counted since comes on top. The caller holds the App's mu.
+func (p *period) regain(c Counts) {
+	c = p.before.max(c.beyond(p.told))
+	p.add(c.since(p.before))
+	p.before = c
 }

@@ -141,8 +141,7 @@ func (a *App) merge(s *Share) bool {
 	defer a.mu.Unlock()
 	p := a.open(time.Unix(s.Start, 0))
 	if s.By == a.ledger.ID() && a.whole(p) {
-		c := p.counts()
-		p.add(c.max(s.Counts).since(c))
+		p.regain(s.Counts)
 		return true
 	}
 	return p.merge(s.By, s.Counts)

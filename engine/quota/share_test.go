@@ -389,3 +389,52 @@ func TestMonthsEnd(t *testing.T) {
 		late.set(t, "2026-04-01T00:00:00Z")
 	}
 }
+
+// TestKillIsMadeGood has a node be killed after it has told more than it had stored, and
+// count on before it is told of it.
+func TestKillIsMadeGood(t *testing.T) {
+	for _, tt := range []struct {
+		name              string
+		before, told, new int // messages stored, told beyond that, and counted by the next run
+		tells             bool
+		want              int64
+	}{
+		{"nothing counted since", 100, 20, 0, false, 120},
+		{"less than was lost", 100, 20, 15, false, 135},
+		{"less than was lost, and told", 100, 20, 15, true, 135},
+		{"more than was lost", 100, 20, 30, false, 150},
+		{"more than was lost, and told: nobody knows any more", 100, 20, 30, true, 130},
+		{"nothing was lost", 100, 0, 15, true, 115},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir, clock := t.TempDir(), clockAt(t, "2026-03-10T12:00:00Z")
+			other := openLedger(t, "", clock)
+			other.App("app_a")
+			l := openLedger(t, dir, clock)
+			messages(l.App("app_a"), tt.before)
+			if err := l.flush(); err != nil {
+				t.Fatal(err)
+			}
+			messages(l.App("app_a"), tt.told)
+			tell(t, l, other)
+			kill(t, l)
+			l = openLedger(t, dir, clock)
+			defer closeLedger(t, l)
+			messages(l.App("app_a"), tt.new)
+			if tt.tells {
+				tell(t, l, other)
+			}
+			for range 2 {
+				shares, _ := other.Told(true)
+				l.Merge(shares)
+				tell(t, l, other)
+			}
+			if got := used(l, "app_a"); got != tt.want {
+				t.Errorf("used = %d, want %d", got, tt.want)
+			}
+			if got := used(other, "app_a"); got != tt.want {
+				t.Errorf("used elsewhere = %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
