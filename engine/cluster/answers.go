@@ -80,8 +80,13 @@ func (t *tally) list(ask uint64) func([]Occupied) {
 	}
 }
 
-// repeats knows which asks of a node have been heard lately, to pass over those
-// that come again. The zero value is ready. Reader-owned.
+// maxRepeats is how many of the last asks are remembered, or up to twice as many: a node
+// says nothing again once it has asked so much else.
+const maxRepeats = 1 << 15
+
+// repeats knows which asks of a node have been heard last, to pass over those that come
+// again, however late: what this node has to read may wait. The zero value is ready.
+// Reader-owned.
 type repeats struct {
 	recent, older map[uint64]struct{}
 }
@@ -94,15 +99,15 @@ func (r *repeats) heard(ask uint64) bool {
 	if _, ok := r.older[ask]; ok {
 		return true
 	}
+	if len(r.recent) >= maxRepeats {
+		r.recent, r.older = nil, r.recent
+	}
 	if r.recent == nil {
 		r.recent = make(map[uint64]struct{})
 	}
 	r.recent[ask] = struct{}{}
 	return false
 }
-
-// age forgets what has not been heard since the call before the last.
-func (r *repeats) age() { r.recent, r.older = nil, r.recent }
 
 // nobody is the node before there is one: it has no sockets.
 type nobody struct{}

@@ -44,12 +44,6 @@ func (b *NATS) tick(now time.Time) {
 		b.greeted = false
 		b.sayBeat()
 	}
-	if now.Sub(b.aged) >= 10*b.times.patience { // what is said again is said long before
-		b.aged = now
-		for _, o := range b.members.origins {
-			o.repeats.age()
-		}
-	}
 	b.usage.tick(now, b.members.origins)
 	if now.Sub(b.resynced) >= b.times.beat {
 		b.resynced = now

@@ -101,7 +101,6 @@ type NATS struct {
 	greeted   bool      // a node that has just come wants a beat
 	resynced  time.Time // when it was last looked whether something is to be told anew
 	ticked    time.Time
-	aged      time.Time // when what was heard was last forgotten
 
 	// Writer-owned.
 	seq uint64 // number of the last payload

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,47 @@ func TestCountedLateIsCounted(t *testing.T) {
 	close(holdC)
 	if got := sum(); got != 1 {
 		t.Errorf("counted %d sockets, want 1", got)
+	}
+}
+
+// TestSaidAgainIsHeardOnce: however long a node takes until it reads what was said again,
+// it is the same message.
+func TestSaidAgainIsHeardOnce(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	c := config(s.ClientURL(), "a")
+	c.times.gone, c.times.patience = time.Minute, time.Millisecond
+	a := start(t, c)
+	other := newStranger(t, s)
+	other.say(appendBeat(nil, beat{name: "other", epoch: 1, number: 1}))
+	say := func(ask uint64) {
+		other.say(appendDirect(nil, ask, flagOnce, directTo("bob", "alice", fmt.Sprint(ask))))
+	}
+	say(1)
+	a.after(`direct bob alice "1"`)
+	turns := a.turns.Load()
+	a.until("time has passed", func(Stats) bool { return a.turns.Load() > turns+20 })
+	say(1)
+	say(2)
+	a.wants(`direct bob alice "2"`)
+}
+
+func TestRepeatsAreBounded(t *testing.T) {
+	t.Parallel()
+	var r repeats
+	const last = 5 * maxRepeats / 2
+	for ask := uint64(1); ask <= last; ask++ {
+		if r.heard(ask) {
+			t.Fatalf("%d has been heard before", ask)
+		}
+	}
+	for ask := uint64(last - maxRepeats); ask <= last; ask++ {
+		if !r.heard(ask) {
+			t.Fatalf("%d has not been heard", ask)
+		}
+	}
+	if got := len(r.recent) + len(r.older); got > 2*maxRepeats {
+		t.Errorf("%d are remembered", got)
 	}
 }
 
