@@ -111,11 +111,18 @@ func (b *NATS) complaint() nats.ErrHandler {
 			}
 			return
 		}
+		denied := deniedSubscription(err)
 		if now := time.Now(); now.Sub(logged) >= complainEvery {
 			logged = now
-			b.log.Warn("NATS reports an error", "error", err)
+			if denied {
+				b.log.Error("NATS denies a subscription: some messages of other nodes do not come; give the account more (max_subscriptions) or the user signalbox.>", "error", err)
+			} else {
+				b.log.Warn("NATS reports an error", "error", err)
+			}
 		}
-		b.out.dropped()
+		if !denied { // which telling all shares anew would not mend
+			b.out.dropped()
+		}
 	}
 }
 

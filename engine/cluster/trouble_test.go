@@ -636,6 +636,36 @@ func TestDeniedIsLoggedOnce(t *testing.T) {
 	}
 }
 
+// TestOverTheLimitOfSubscriptions has NATS deny a node to hear some peers: all else goes
+// on.
+func TestOverTheLimitOfSubscriptions(t *testing.T) {
+	t.Parallel()
+	s := natsServerOf(t, server.Options{Port: -1, MaxSubs: 10})
+	var log lines
+	c := config(s.ClientURL(), "a")
+	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	a := start(t, c)
+	b := join(t, s, "b")
+	a.knows(1)
+	b.knows(1)
+	b.entersChannel("room")
+	for i := range 20 {
+		a.EnterPeer(app, fmt.Sprint("peer", i))
+	}
+	a.until("the log says so", func(Stats) bool { return strings.Contains(log.String(), "max_subscriptions") })
+	beats := func() time.Time { return b.Stats().Nodes[0].Heard }
+	for range 3 {
+		since := beats()
+		b.until("another beat is heard", func(Stats) bool { return beats().After(since) })
+		if err := a.publishes("room", "alice", "hi"); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := a.Stats().Resyncs; got > 0 {
+		t.Errorf("%d resyncs, which mend nothing", got)
+	}
+}
+
 // deafOf are two users, of whom one may not hear these subjects.
 func deafOf(subjects ...string) []*server.User {
 	deaf := &server.Permissions{Subscribe: &server.SubjectPermission{Deny: subjects}}
