@@ -54,17 +54,31 @@
 // tells all others its share and is told theirs before its first subscriber gets
 // an ack. A step that is missing has the share told anew.
 //
-// A node beats once a second. One that is silent for three and a half is gone, and its
-// shares with it. When it is back, or the link has been down, all shares are
-// exchanged; until then a node's messages wait, so that none comes from a peer that
-// is in no roster.
+// A node beats once a second, also while its reader waits for loops, up to half a
+// minute. One that is silent for three and a half seconds is gone, and its shares with
+// it. When it is back, or the link has been down, all shares are exchanged. Until a node
+// has answered, its messages wait, so that none comes from a peer that is in no roster;
+// steps do not, so a message may come after its sender's leave. Until all have answered,
+// this node says no messages: see standing.
+//
+// A node that hears nobody, because NATS denies it what all nodes hear, says goodbye and
+// nothing more: others would wait for its answers to fences, for ever.
 //
 // # What is lost
 //
-// While the link is known to be down a message is delivered on this node and answered
-// with ErrUnavailable; a cut that nobody has told of is known within three seconds,
-// and what was said in that time may not arrive. NATS' own queues may drop what a
-// node does not read fast enough; the node then exchanges all shares.
+// While the link is known to be down, and from then on until all others have heard all
+// shares or are gone, a message is delivered on this node and answered with
+// ErrUnavailable; a message to a peer with a socket here is answered as if there were no
+// other. A cut that nobody has told of is known within three seconds, and what was said
+// in that time may not arrive.
+//
+// Where the link holds and what is behind it does not, because NATS itself is parted, or
+// routes have changed hands, nobody is told: what is said to a node on the other side is
+// lost until that node is gone here, and then not missed.
+//
+// Of the messages of one node that wait for its shares 1 MiB is kept, the rest is lost.
+// NATS' own queues may drop what a node does not read fast enough; the node then
+// exchanges all shares. What NATS denies a node to hear does not come; the log says so.
 //
 // # Trust
 //
@@ -82,6 +96,8 @@
 //
 // # Limits
 //
-// The outbox holds 64 MiB and refuses more. A payload is 256 KiB at most, but for one
+// The outbox holds 64 MiB and refuses more, and beside that shares that are large by
+// themselves, one more than 64 MiB of them. Who has all shares to tell does so as the
+// outbox empties. A share is 256 MiB at most. A payload is 256 KiB at most, but for one
 // large message. A cluster has 1 024 nodes at most.
 package cluster
