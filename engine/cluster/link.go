@@ -200,7 +200,11 @@ func (b *NATS) linkedNow(linked bool) {
 
 // linkChanged begins a new epoch when the link has come up. Reader only.
 func (b *NATS) linkChanged() {
-	if !b.out.begin(b.newBeat()) {
+	begun := b.out.begin(b.newBeat())
+	if b.out.linked() {
+		b.socket.anew.Store(false)
+	}
+	if !begun {
 		return
 	}
 	b.rounds.severed()

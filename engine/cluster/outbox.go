@@ -295,6 +295,13 @@ func (o *outbox) connected(linked bool) {
 	o.standing.connected(linked)
 }
 
+// linked reports whether an epoch has begun with the link there is.
+func (o *outbox) linked() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.standing.up
+}
+
 // begin says the first beat of an epoch and reports true, if the link has come up.
 func (o *outbox) begin(first beat) bool {
 	o.mu.Lock()

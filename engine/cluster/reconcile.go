@@ -113,9 +113,10 @@ func (b *NATS) finish(e *exchange, all func()) {
 	}}))
 }
 
-// keeps reports whether the node's messages are kept.
+// keeps reports whether the node's messages are kept. Those of a new connection may be
+// there before anybody has said that it is new.
 func (b *NATS) keeps(o *origin) bool {
-	return o.estranged.Load() > 0 || len(o.kept) > 0
+	return b.socket.anew.Load() || o.estranged.Load() > 0 || len(o.kept) > 0
 }
 
 // keep keeps what hands over a message, until the node is not estranged any more.
@@ -138,7 +139,7 @@ func (b *NATS) reconcile() {
 			o.estranged.Add(-1)
 		}
 	}
-	if !b.keeping {
+	if !b.keeping || b.socket.anew.Load() {
 		return
 	}
 	b.keeping = false

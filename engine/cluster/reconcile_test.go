@@ -193,7 +193,8 @@ func TestSettledOnceHeard(t *testing.T) {
 	mute.say(appendBeat(nil, beat{name: "mute", epoch: 1, number: 1}))
 	a.knows(1)
 	a.relinks()
-	a.until("its fence is out", func(s Stats) bool { return s.Links == 2 && s.Rounds == 1 })
+	a.hearsAgain()
+	a.until("its fence is out", func(s Stats) bool { return s.Rounds == 1 })
 	if err := a.publishes("room", "alice", "hi"); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
@@ -216,10 +217,34 @@ func TestKeptForItsOwnSake(t *testing.T) {
 	a.knows(2)
 	b.knows(2)
 	a.relinks()
-	a.until("its fence is out", func(s Stats) bool { return s.Links == 2 && s.Rounds == 1 })
+	a.hearsAgain()
+	a.until("its fence is out", func(s Stats) bool { return s.Rounds == 1 })
 	if err := b.publishes("room", "bob", "hi"); err != nil {
 		t.Fatal(err)
 	}
+	a.after(`message room bob "hi"`)
+}
+
+// TestKeptFromTheFirst has a message come over a new connection before anybody has said
+// that it is new: it is kept until all shares have been exchanged.
+func TestKeptFromTheFirst(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	c := config(s.ClientURL(), "a")
+	c.times.gone, c.times.fence = time.Minute, time.Minute
+	a := start(t, c)
+	a.entersChannel("room")
+	other := newStranger(t, s)
+	other.say(appendBeat(nil, beat{name: "other", epoch: 1, number: 1}))
+	a.knows(1)
+	a.socket.anew.Store(true)
+	other.say(appendPublication(nil, 0, message("room", "bob", "hi")))
+	other.say(appendStep(nil, Step{App: app, Channel: "room", Version: 2, Member: Member{Peer: "bob"}}))
+	a.wants("step room 2 +bob")
+	a.relinks()
+	a.hearsAgain()
+	a.until("its fence is out", func(s Stats) bool { return s.Rounds == 1 })
+	other.say(appendBeat(nil, beat{name: "other", epoch: 2, number: 1}))
 	a.after(`message room bob "hi"`)
 }
 

@@ -29,6 +29,7 @@ type socket struct {
 	// Any goroutine (atomic).
 	waiting atomic.Bool
 	unread  atomic.Int64 // bytes received since nothing waited
+	anew    atomic.Bool  // there is a connection of which the reader does not know yet
 }
 
 func newSocket(queued func() int) *socket {
@@ -69,6 +70,7 @@ func limitUnacked(_, _ string, c syscall.RawConn) (err error) {
 
 func (s *socket) wrap(conn net.Conn) net.Conn {
 	s.unread.Store(0)
+	s.anew.Store(true)
 	return &socketConn{Conn: conn, socket: s, closedC: make(chan struct{})}
 }
 

@@ -26,6 +26,15 @@ func (n *node) relinks() {
 	}
 }
 
+// hearsAgain waits until a node has come back from relinks, and hears.
+func (n *node) hearsAgain() {
+	n.t.Helper()
+	n.after("resync")
+	if err := n.conn.FlushTimeout(patience); err != nil { // NATS has taken its subscriptions
+		n.t.Fatal(err)
+	}
+}
+
 func TestGoneAndFound(t *testing.T) {
 	t.Parallel()
 	s := natsServer(t, -1)
