@@ -295,28 +295,13 @@ func (h *harness) drop(ctx context.Context, t *target.Target) error {
 	return h.settle(ctx, t)
 }
 
-// finish writes the record. err is what ended the scenario: if it was a signal
-// or the timeout, what there is so far is the result.
-func (h *harness) finish(err error) error {
-	h.record.Seconds = time.Since(h.record.Started).Seconds()
+// finish ends clients and servers and writes the record; see conclude.
+func (h *harness) finish(ctx context.Context, err error) error {
 	if fault := h.close(); fault != nil {
 		// The figures hold all the same.
 		h.record.Note("%s", fault)
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		h.record.Partial = true
-		if len(h.record.Rows) > 0 {
-			err = nil
-		}
-	}
-	if len(h.record.Rows) == 0 {
-		return err
-	}
-	err = errors.Join(err, h.record.Table(h.std.out))
-	if h.flags.JSON != "" {
-		err = errors.Join(err, h.record.Write(h.flags.JSON))
-	}
-	return err
+	return conclude(ctx, h.record, h.flags.JSON, err, h.std)
 }
 
 // scenario runs body with a harness and writes what it has measured.
@@ -327,7 +312,7 @@ func scenario(ctx context.Context, name string, flags *commonFlags, std *stdio, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, flags.Timeout)
 	defer cancel()
-	return h.finish(body(ctx, h))
+	return h.finish(ctx, body(ctx, h))
 }
 
 // floorCmd is the floor as a process of its own.

@@ -265,6 +265,18 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// TestMissedLimit: rows that there are do not make up for what did not come about.
+func TestMissedLimit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record.json")
+	o := execute(t.Context(), t, "presence", "--peers", "20", "--limit", "1ns", "--server-bin", server, "--json", path)
+	if o.status != 1 || !strings.Contains(o.err, "rosters are right") || !strings.Contains(o.out, "failed:") {
+		t.Errorf("got status %d, %q, %q, want 1 and what was not right", o.status, o.out, o.err)
+	}
+	if r, err := result.Read(path); err != nil || !r.Partial {
+		t.Errorf("got %v, %v, want a record that is partial", r, err)
+	}
+}
+
 func TestReport(t *testing.T) {
 	dir := t.TempDir()
 	page, svg := filepath.Join(dir, "r.html"), filepath.Join(dir, "svg")

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"slices"
 	"time"
@@ -90,58 +87,5 @@ func (c *simCmd) Run(ctx context.Context, std *stdio) error {
 	if p != nil {
 		p.done()
 	}
-	return c.finish(record, err, std)
-}
-
-// finish writes the record. err is what ended the simulation: if it was a signal
-// or the timeout, what there is so far is the result.
-func (c *simCmd) finish(record *result.Record, err error, std *stdio) error {
-	record.Seconds = time.Since(record.Started).Seconds()
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		record.Partial = true
-		if len(record.Rows) > 0 {
-			err = nil
-		}
-	}
-	if len(record.Rows) == 0 {
-		return err
-	}
-	err = errors.Join(err, tables(std.out, record))
-	if c.JSON != "" {
-		err = errors.Join(err, record.Write(c.JSON))
-	}
-	return err
-}
-
-// tables prints a record with a table for each section: they have few figures
-// in common.
-func tables(w io.Writer, record *result.Record) error {
-	var sections []string
-	rows := make(map[string][]result.Row)
-	for _, row := range record.Rows {
-		name := row.Text("section")
-		if rows[name] == nil {
-			sections = append(sections, name)
-		}
-		rows[name] = append(rows[name], row)
-	}
-	for i, name := range sections {
-		part := *record
-		part.Rows = rows[name]
-		if i < len(sections)-1 { // they belong to the end
-			part.Notes, part.Partial = nil, false
-		}
-		var text bytes.Buffer
-		if err := part.Table(&text); err != nil {
-			return err
-		}
-		if i > 0 { // its heading is the same as the first's
-			_, _ = text.ReadString('\n')
-			fmt.Fprintln(w)
-		}
-		if _, err := text.WriteTo(w); err != nil {
-			return err
-		}
-	}
-	return nil
+	return conclude(ctx, record, c.JSON, err, std)
 }
