@@ -91,6 +91,7 @@ type Opened struct {
 	Ready  int
 	Causes map[Cause]int // of those that failed
 	Took   time.Duration
+	Ended  error // of the context that ended it, nil if it was through
 }
 
 // Failed returns the number of connections that failed.
@@ -102,11 +103,15 @@ func (o Opened) Failed() int {
 	return n
 }
 
-// Err is nil if nothing failed, and otherwise tells the most frequent cause.
+// Err is nil if nothing failed, and otherwise wraps what ended it, or tells the
+// most frequent cause.
 func (o Opened) Err() error {
 	failed := o.Failed()
-	if failed == 0 {
+	switch {
+	case failed == 0:
 		return nil
+	case o.Ended != nil:
+		return fmt.Errorf("%d of %d connections were open: %w", o.Ready, failed+o.Ready, o.Ended)
 	}
 	var worst Cause
 	for why, count := range o.Causes {
@@ -176,7 +181,7 @@ func (f *Fleet) Open(ctx context.Context, ramp Ramp, specs []Spec) Opened {
 		f.Each(func(l *Loop) { l.abandon(o) })
 		<-o.doneC
 	}
-	return Opened{Ready: int(o.ready.Load()), Causes: o.causes, Took: time.Since(start)}
+	return Opened{Ready: int(o.ready.Load()), Causes: o.causes, Took: time.Since(start), Ended: ctx.Err()}
 }
 
 func (o *opening) wait(ctx context.Context, ramp Ramp) {

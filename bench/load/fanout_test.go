@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -101,6 +102,9 @@ func TestOpenTellsWhy(t *testing.T) {
 			opened := newFleet(t, 1).Open(tt.ctx, client.Ramp{Window: 1}, []client.Spec{spec})
 			if opened.Ready != 0 || opened.Failed() != 1 || opened.Err() == nil {
 				t.Errorf("got %d ready, %d failed, error %v", opened.Ready, opened.Failed(), opened.Err())
+			}
+			if got, want := errors.Is(opened.Err(), context.Canceled), tt.ctx.Err() != nil; got != want {
+				t.Errorf("got error %v, which tells the context's end: %t, want %t", opened.Err(), got, want)
 			}
 			for why := range opened.Causes {
 				if tt.want.During == "" {
