@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"signalbox/bench/load"
 	"signalbox/bench/result"
 )
 
@@ -31,6 +32,7 @@ func TestConclude(t *testing.T) {
 		{"a signal before the first row", ended, 0, context.Canceled, true, "", "before anything was measured"},
 		{"a limit of its own", t.Context(), 1, missed, true, "failed: 3 of 4", "3 of 4"},
 		{"the same before the first row", t.Context(), 0, missed, true, "failed: 3 of 4", "3 of 4"},
+		{"a loss before the signal", ended, 1, errors.Join(context.Canceled, load.ErrLost), true, "failed: ", "lost"},
 		{"a fault", t.Context(), 1, errors.New("no such thing"), true, "failed: no such thing", "no such thing"},
 		{"a fault as the signal came", ended, 1, errors.New("no such thing"), true, "failed: no such thing", "no such thing"},
 	} {

@@ -37,9 +37,8 @@ type FanOut struct {
 	running   atomic.Int32 // slots under way
 	active    atomic.Int32 // slots that are to go on
 	publisher atomic.Int32 // publishers that share them
-	lost      atomic.Int64
-	cause     atomic.Pointer[client.Cause]
-	idleC     chan struct{} // told when the last slot rests
+	losses
+	idleC chan struct{} // told when the last slot rests
 }
 
 // slot is one message at a time.
@@ -160,22 +159,8 @@ func (f *FanOut) Stop(ctx context.Context) error {
 	}
 }
 
-// Err tells whether connections have been lost.
-func (f *FanOut) Err() error {
-	n := f.lost.Load()
-	if n == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d connections were lost under load, the first by: %s", n, f.cause.Load())
-}
-
 // Publishes is the number of messages that every subscriber has.
 func (f *FanOut) Publishes() uint64 { return f.publishes.Load() }
-
-func (f *FanOut) closed(why client.Cause) {
-	f.cause.CompareAndSwap(nil, &why)
-	f.lost.Add(1)
-}
 
 // arrived tells that one loop's subscribers all have the slot's message.
 func (f *FanOut) arrived(i int, here *client.Loop) {
@@ -207,11 +192,7 @@ func (l *fanLoop) Text(c *client.Conn, payload []byte) {
 }
 
 // Closed implements client.Handler.
-func (l *fanLoop) Closed(c *client.Conn, why client.Cause) {
-	if c.ReadyAt != 0 {
-		l.fan.closed(why)
-	}
-}
+func (l *fanLoop) Closed(c *client.Conn, why client.Cause) { l.fan.ended(c, why) }
 
 // Ready implements client.Handler.
 func (v *visitor) Ready(c *client.Conn) { v.conn = c }
@@ -220,8 +201,4 @@ func (v *visitor) Ready(c *client.Conn) { v.conn = c }
 func (v *visitor) Text(*client.Conn, []byte) {}
 
 // Closed implements client.Handler.
-func (v *visitor) Closed(c *client.Conn, why client.Cause) {
-	if c.ReadyAt != 0 {
-		v.fan.closed(why)
-	}
-}
+func (v *visitor) Closed(c *client.Conn, why client.Cause) { v.fan.ended(c, why) }

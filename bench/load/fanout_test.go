@@ -58,8 +58,8 @@ func TestFanOutTellsOfLostConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.closed(client.Cause{During: "open", Code: 4011})
-	if err := f.Err(); err == nil || !strings.Contains(err.Error(), "close code 4011") {
+	f.ended(&client.Conn{ReadyAt: 1}, client.Cause{During: "open", Code: 4011})
+	if err := f.Err(); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "close code 4011") {
 		t.Errorf("got %v, want an error that tells the close code", err)
 	}
 }

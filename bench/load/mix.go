@@ -47,8 +47,7 @@ type Mix struct {
 	due      atomic.Uint64 // deliveries that are to come of what was sent
 	visits   atomic.Uint64
 	refused  atomic.Uint64 // visits that failed, and errors that peers were told
-	lost     atomic.Int64
-	cause    atomic.Pointer[client.Cause]
+	losses                 // of connections that stay
 }
 
 // mixLoop is the part of one client loop. It is loop-owned.
@@ -209,15 +208,6 @@ func (m *Mix) Counts() (arrived, faults int) {
 	return int(m.arrived.Load()), int(m.refused.Load()) + int(m.lost.Load())
 }
 
-// Err tells whether connections that stay have been lost.
-func (m *Mix) Err() error {
-	n := m.lost.Load()
-	if n == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d connections that were to stay were lost, the first by: %s", n, m.cause.Load())
-}
-
 // tick sends what is due, the peers in turn, and sets the time of the next one.
 func (l *mixLoop) tick(loop *client.Loop, done func()) {
 	now, until := client.Now(), l.mix.until.Load()
@@ -287,12 +277,7 @@ func (p *mixPeer) Text(c *client.Conn, payload []byte) {
 }
 
 // Closed implements client.Handler.
-func (p *mixPeer) Closed(c *client.Conn, why client.Cause) {
-	if c.ReadyAt != 0 {
-		p.loop.mix.cause.CompareAndSwap(nil, &why)
-		p.loop.mix.lost.Add(1)
-	}
-}
+func (p *mixPeer) Closed(c *client.Conn, why client.Cause) { p.loop.mix.ended(c, why) }
 
 // mixVisitor is a client that comes, stays a while in some channel, and goes,
 // again and again. It is loop-owned.

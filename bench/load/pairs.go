@@ -36,8 +36,7 @@ type Pairs struct {
 	until  atomic.Int64 // and before this
 	closed atomic.Bool  // the next question follows the answer
 	trips  atomic.Uint64
-	lost   atomic.Int64
-	cause  atomic.Pointer[client.Cause]
+	losses
 }
 
 // pairLoop is the part of one client loop. It is loop-owned.
@@ -210,22 +209,6 @@ func (p *Pairs) collect(phase *Phase) {
 
 // Trips is the number of round trips of this phase that count.
 func (p *Pairs) Trips() uint64 { return p.trips.Load() }
-
-// Err tells whether connections have been lost.
-func (p *Pairs) Err() error {
-	n := p.lost.Load()
-	if n == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d connections were lost under load, the first by: %s", n, p.cause.Load())
-}
-
-func (p *Pairs) ended(c *client.Conn, why client.Cause) {
-	if c.ReadyAt != 0 {
-		p.cause.CompareAndSwap(nil, &why)
-		p.lost.Add(1)
-	}
-}
 
 // begin asks: in a closed loop one question a pair, and otherwise what is due.
 // done is called when nothing is left to ask.

@@ -36,9 +36,8 @@ type Roster struct {
 	right  atomic.Int64 // members whose roster is right
 	rightC chan struct{}
 	goal   atomic.Int64 // members that are to have it right
-	lost   atomic.Int64
-	cause  atomic.Pointer[client.Cause]
-	fault  atomic.Pointer[string]
+	losses
+	fault atomic.Pointer[string]
 }
 
 // rosterLoop is the part of one client loop. It is loop-owned.
@@ -154,10 +153,7 @@ func (r *Roster) Err() error {
 	if fault := r.fault.Load(); fault != nil {
 		return errors.New(*fault)
 	}
-	if n := r.lost.Load(); n > 0 {
-		return fmt.Errorf("%d connections were lost, the first by: %s", n, r.cause.Load())
-	}
-	return nil
+	return r.losses.Err()
 }
 
 func (r *Roster) wrong(format string, args ...any) {
@@ -263,9 +259,4 @@ func readDecimal(text []byte, digits int) (n int, ok bool) {
 }
 
 // Closed implements client.Handler.
-func (m *member) Closed(c *client.Conn, why client.Cause) {
-	if c.ReadyAt != 0 {
-		m.roster.cause.CompareAndSwap(nil, &why)
-		m.roster.lost.Add(1)
-	}
-}
+func (m *member) Closed(c *client.Conn, why client.Cause) { m.roster.ended(c, why) }

@@ -34,8 +34,7 @@ type Stream struct {
 	// Any goroutine (atomic).
 	from      atomic.Int64 // stamps from here on count, as client.Now
 	delivered atomic.Uint64
-	lost      atomic.Int64
-	cause     atomic.Pointer[client.Cause]
+	losses
 }
 
 // streamLoop is the part of one client loop. It is loop-owned.
@@ -164,24 +163,8 @@ func (s *Stream) arrive(ctx context.Context, wanted uint64) error {
 	return nil
 }
 
-// Err tells whether connections have been lost.
-func (s *Stream) Err() error {
-	n := s.lost.Load()
-	if n == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d connections were lost under load, the first by: %s", n, s.cause.Load())
-}
-
 // Delivered is the number of deliveries of this phase that count.
 func (s *Stream) Delivered() uint64 { return s.delivered.Load() }
-
-func (s *Stream) closed(c *client.Conn, why client.Cause) {
-	if c.ReadyAt != 0 {
-		s.cause.CompareAndSwap(nil, &why)
-		s.lost.Add(1)
-	}
-}
 
 // begin starts a phase, on the publisher's loop.
 func (p *streamSource) begin(l *client.Loop, pacer Pacer, end int64) {
@@ -222,7 +205,7 @@ func (p *streamSource) Ready(c *client.Conn) { p.conn = c }
 func (p *streamSource) Text(*client.Conn, []byte) {}
 
 // Closed implements client.Handler.
-func (p *streamSource) Closed(c *client.Conn, why client.Cause) { p.stream.closed(c, why) }
+func (p *streamSource) Closed(c *client.Conn, why client.Cause) { p.stream.ended(c, why) }
 
 // Ready implements client.Handler.
 func (l *streamLoop) Ready(*client.Conn) {}
@@ -238,4 +221,4 @@ func (l *streamLoop) Text(c *client.Conn, payload []byte) {
 }
 
 // Closed implements client.Handler.
-func (l *streamLoop) Closed(c *client.Conn, why client.Cause) { l.stream.closed(c, why) }
+func (l *streamLoop) Closed(c *client.Conn, why client.Cause) { l.stream.ended(c, why) }

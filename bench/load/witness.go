@@ -29,9 +29,8 @@ type Witnesses struct {
 	comer *comer
 
 	// Any goroutine (atomic).
-	left  atomic.Int64 // who has not been told yet
-	lost  atomic.Int64
-	cause atomic.Pointer[client.Cause]
+	left atomic.Int64 // who has not been told yet
+	losses
 }
 
 // comer comes and goes, some time after all have been told of the last. It is
@@ -101,10 +100,7 @@ func (w *Witnesses) Run(ctx context.Context, every, d time.Duration) (joins, lea
 		close(doneC)
 	})
 	<-doneC
-	if n := w.lost.Load(); n > 0 {
-		err = errors.Join(err, fmt.Errorf("%d connections were lost, the first by: %s", n, w.cause.Load()))
-	}
-	return joins, leaves, err
+	return joins, leaves, errors.Join(err, w.Err())
 }
 
 // change joins or leaves, whatever was not the last.
@@ -148,9 +144,4 @@ func (w *Witnesses) Text(c *client.Conn, payload []byte) {
 }
 
 // Closed implements client.Handler.
-func (w *Witnesses) Closed(c *client.Conn, why client.Cause) {
-	if c.ReadyAt != 0 {
-		w.cause.CompareAndSwap(nil, &why)
-		w.lost.Add(1)
-	}
-}
+func (w *Witnesses) Closed(c *client.Conn, why client.Cause) { w.ended(c, why) }
