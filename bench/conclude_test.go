@@ -33,6 +33,7 @@ func TestConclude(t *testing.T) {
 		{"a limit of its own", t.Context(), 1, missed, true, "failed: 3 of 4", "3 of 4"},
 		{"the same before the first row", t.Context(), 0, missed, true, "failed: 3 of 4", "3 of 4"},
 		{"a loss before the signal", ended, 1, errors.Join(context.Canceled, load.ErrLost), true, "failed: ", "lost"},
+		{"a gap before the signal", ended, 1, errors.Join(context.Canceled, load.Phase{Missing: 1}.Complete()), true, "failed: ", "1 of 1"},
 		{"a fault", t.Context(), 1, errors.New("no such thing"), true, "failed: no such thing", "no such thing"},
 		{"a fault as the signal came", ended, 1, errors.New("no such thing"), true, "failed: no such thing", "no such thing"},
 	} {

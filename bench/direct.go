@@ -87,26 +87,24 @@ func (c *directCmd) phase(ctx context.Context, h *harness, t *target.Target, pai
 		phase, err = pairs.Run(ctx, rate, c.WarmUp, c.For)
 		return err
 	})
-	if err != nil {
-		return 0, err
+	if phase.Delivered == 0 {
+		return 0, errors.Join(err, errors.New("no round trip was done"))
 	}
-	s, err := end()
-	if err != nil {
-		return 0, err
-	}
+	s, spanErr := end()
 	kind := "closed loop"
 	if rate > 0 {
 		kind = "paced"
 	}
-	trips := float64(phase.Delivered) / c.For.Seconds()
+	trips := float64(phase.Delivered) / phase.Took.Seconds()
 	row := result.Row{}.Label("pairs", n).Label("load", kind).Figure("round trips", "1/s", trips)
 	if t.Process != nil && s.Frames > 0 {
 		row = row.Figure("CPU a direct", "µs", s.ServerCPU.Seconds()*1e6/float64(s.Frames))
 	}
 	row = phase.Times.Figures(row)
+	row = row.Figure("missing", "", float64(phase.Missing))
 	if rate > 0 {
-		row = row.Figure("missing", "", float64(phase.Missing)).Figure("client lag p99", "ms", phase.Lag.At(99).Seconds()*1e3)
+		row = row.Figure("client lag p99", "ms", phase.Lag.At(99).Seconds()*1e3)
 	}
 	h.record.Add(loads(row, t, s))
-	return trips, nil
+	return trips, errors.Join(err, phase.Complete(), spanErr)
 }

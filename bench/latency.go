@@ -101,7 +101,7 @@ func (c *latencyCmd) measure(ctx context.Context, h *harness, t *target.Target, 
 	row = phase.Times.Figures(row).Figure("missing", "", float64(phase.Missing)).
 		Figure("client lag p99", "ms", phase.Lag.At(99).Seconds()*1e3)
 	h.record.Add(loads(row, t, s))
-	return errors.Join(err, spanErr)
+	return errors.Join(err, phase.Complete(), spanErr)
 }
 
 // loads adds how busy server and client were.

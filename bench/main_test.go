@@ -265,6 +265,24 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// TestInterruptEndsMeasurements: a long one that is under way ends too, and what it
+// has seen until then is told.
+func TestInterruptEndsMeasurements(t *testing.T) {
+	for _, args := range [][]string{
+		{"direct", "--pairs", "1"},
+		{"latency", "--subscribers", "2", "--rate", "100"},
+		{"slow", "--subscribers", "2"},
+	} {
+		t.Run(args[0], func(t *testing.T) {
+			args = append(args, "--for", "1h", "--warm-up", "0s", "--timeout", "2s", "--server-bin", server)
+			o := execute(t.Context(), t, args...)
+			if o.status != 0 || !strings.Contains(o.out, "p99") || !strings.Contains(o.out, "ended before it was done") {
+				t.Errorf("got status %d, %q, %q, want what was seen until then", o.status, o.out, o.err)
+			}
+		})
+	}
+}
+
 // TestMissedLimit: rows that there are do not make up for what did not come about.
 func TestMissedLimit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record.json")

@@ -78,11 +78,12 @@ const (
 
 // calm adds a row for the pair without a storm.
 func (c *presenceCmd) calm(ctx context.Context, h *harness, pair *load.Pairs) error {
-	phase, err := pair.During(ctx, pairRate, func() error { return load.Sleep(ctx, calmTime) })
-	if err == nil {
-		h.record.Add(trips(result.Row{}.Label("storm", "none").Label("peers", 0), phase))
+	phase, err := pair.During(pairRate, func() error { return load.Sleep(ctx, calmTime) })
+	if err != nil {
+		return err
 	}
-	return err
+	h.record.Add(trips(result.Row{}.Label("storm", "none").Label("peers", 0), phase))
+	return phase.Complete()
 }
 
 // trips adds the pair's round trips to a row.
@@ -123,7 +124,7 @@ func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, ro
 	frames, bytes := roster.Traffic()
 	start := time.Now()
 	var last, right time.Time
-	phase, err := pair.During(ctx, pairRate, func() error {
+	phase, err := pair.During(pairRate, func() error {
 		if err := do(); err != nil {
 			return err
 		}
@@ -152,5 +153,5 @@ func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, ro
 		row = row.Figure("CPU each", "µs", s.ServerCPU.Seconds()*1e6/float64(n))
 	}
 	h.record.Add(loads(trips(row, phase), t, s))
-	return nil
+	return phase.Complete()
 }

@@ -79,12 +79,12 @@ const slowChannel = "slow"
 
 func (c *slowCmd) phase(ctx context.Context, h *harness, stream *load.Stream, side *slowSide) error {
 	phase, err := h.runStream(ctx, stream, side.name+" stalled", c.Rate, c.WarmUp, c.For)
-	if err == nil {
+	if phase.Delivered > 0 {
 		side.times.Merge(&phase.Times)
 		side.p99 = append(side.p99, phase.Times.At(99).Seconds()*1e3)
 		side.missing += phase.Missing
 	}
-	return err
+	return errors.Join(err, phase.Complete())
 }
 
 // stalledPhase measures with readers that stall, and then lets them see how the

@@ -77,7 +77,7 @@ func (r *clusterRun) messages(ctx context.Context, s side) error {
 	}
 	row := phase.Times.Figures(way("message", s)).Figure("missing", "", float64(phase.Missing))
 	r.h.record.Add(cost(row, s, sample, r.Rate*(r.WarmUp+r.For).Seconds()))
-	return nil
+	return phase.Complete()
 }
 
 // directs adds rows for pairs on different nodes, paced and as fast as answers
@@ -109,11 +109,11 @@ func (r *clusterRun) directs(ctx context.Context, s side) error {
 			return err
 		}
 		row := phase.Times.Figures(way(pace.what, s))
-		if pace.rate > 0 {
-			row = row.Figure("missing", "", float64(phase.Missing))
+		row = cost(row.Figure("missing", "", float64(phase.Missing)), s, sample, float64(sample.Frames)/2)
+		r.h.record.Add(row.Figure("rate", "1/s", float64(phase.Delivered)/phase.Took.Seconds()))
+		if err := phase.Complete(); err != nil {
+			return err
 		}
-		row = cost(row, s, sample, float64(sample.Frames)/2)
-		r.h.record.Add(row.Figure("rate", "1/s", float64(phase.Delivered)/r.For.Seconds()))
 	}
 	return nil
 }

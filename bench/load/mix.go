@@ -148,11 +148,7 @@ func (m *Mix) Run(ctx context.Context, d time.Duration) error {
 	stop := context.AfterFunc(ctx, func() { m.until.Store(0) })
 	sending.Wait()
 	stop()
-	for deadline := time.Now().Add(arriveLimit); m.arrived.Load() < m.due.Load() && time.Now().Before(deadline); {
-		if err := Sleep(context.WithoutCancel(ctx), arrivePoll); err != nil {
-			return err
-		}
-	}
+	arrive(func() bool { return m.arrived.Load() >= m.due.Load() })
 	return errors.Join(ctx.Err(), m.Err())
 }
 

@@ -33,8 +33,9 @@ type Pairs struct {
 
 	// Any goroutine (atomic).
 	from   atomic.Int64 // what was asked from here on counts, as client.Now
-	until  atomic.Int64 // and before this
+	until  atomic.Int64 // nothing is asked from here on
 	closed atomic.Bool  // the next question follows the answer
+	asked  atomic.Uint64
 	trips  atomic.Uint64
 	losses
 }
@@ -102,35 +103,36 @@ func OpenPairs(ctx context.Context, fleet *client.Fleet, t *target.Target, cfg P
 }
 
 // Run has the pairs ask for d after a warm-up: rate questions a second in all,
-// or, if that is 0, the next one as soon as the answer is there. Delivered are
-// the round trips that were asked after the warm-up.
+// or, if that is 0, the next one as soon as the answer is there. Published is
+// what was asked after the warm-up. If ctx ends it, the phase is that until then.
 func (p *Pairs) Run(ctx context.Context, rate float64, warmUp, d time.Duration) (Phase, error) {
 	start := client.Now() + int64(startLead)
-	end := start + int64(warmUp+d)
-	asking := p.start(rate, start, start+int64(warmUp), end)
+	from := start + int64(warmUp)
+	asking := p.start(rate, start, from, from+int64(d))
 	stop := context.AfterFunc(ctx, func() { p.until.Store(0) })
 	asking.Wait()
+	took := time.Duration(max(0, min(client.Now()-from, int64(d))))
 	stop()
-	return p.finish(ctx, rate, start+int64(warmUp), end)
+	phase, err := p.finish(took)
+	return phase, errors.Join(ctx.Err(), err)
 }
 
 // During has the pairs ask while do runs: rate questions a second in all.
-func (p *Pairs) During(ctx context.Context, rate float64, do func() error) (Phase, error) {
+func (p *Pairs) During(rate float64, do func() error) (Phase, error) {
 	start := client.Now()
 	asking := p.start(rate, start, start, math.MaxInt64)
 	err := do()
 	end := client.Now()
 	p.until.Store(end)
 	asking.Wait()
-	if err != nil {
-		return Phase{}, err
-	}
-	return p.finish(ctx, rate, start, end)
+	phase, fault := p.finish(time.Duration(end - start))
+	return phase, errors.Join(err, fault)
 }
 
 // start has the pairs ask from start until a time; what is asked from another time
 // on counts.
 func (p *Pairs) start(rate float64, start, from, until int64) *sync.WaitGroup {
+	p.asked.Store(0)
 	p.trips.Store(0)
 	p.from.Store(from)
 	p.until.Store(until)
@@ -148,49 +150,14 @@ func (p *Pairs) start(rate float64, start, from, until int64) *sync.WaitGroup {
 	return asking
 }
 
-// finish waits for the last answers and returns what was asked from a time until
-// another.
-func (p *Pairs) finish(ctx context.Context, rate float64, from, until int64) (Phase, error) {
-	if err := ctx.Err(); err != nil {
-		return Phase{}, errors.Join(err, p.Err())
-	}
-	phase := Phase{}
-	if rate > 0 {
-		phase.Published = p.due(from, until)
-		if err := p.arrive(ctx, uint64(phase.Published)); err != nil {
-			return phase, err
-		}
-	} else if err := Sleep(ctx, drainTime); err != nil {
-		return phase, err
-	}
+// finish waits for the last answers and returns what was asked in a while.
+func (p *Pairs) finish(took time.Duration) (Phase, error) {
+	phase := Phase{Took: took, Published: int(p.asked.Load())}
+	arrive(func() bool { return p.trips.Load() >= uint64(phase.Published) || p.Err() != nil })
 	phase.Delivered = p.trips.Load()
 	phase.Missing = int64(phase.Published) - int64(phase.Delivered)
 	p.collect(&phase)
 	return phase, p.Err()
-}
-
-// drainTime is how long a closed loop's last round trips may take.
-const drainTime = 100 * time.Millisecond
-
-// due is the number of questions from one time to another, over all loops.
-func (p *Pairs) due(from, to int64) int {
-	n := 0
-	for _, part := range p.loops {
-		if len(part.askers) > 0 {
-			n += part.pacer.Due(to-1) - part.pacer.Due(from-1)
-		}
-	}
-	return n
-}
-
-// arrive waits until the wanted round trips are done, or arriveLimit is over.
-func (p *Pairs) arrive(ctx context.Context, wanted uint64) error {
-	for deadline := time.Now().Add(arriveLimit); p.trips.Load() < wanted && time.Now().Before(deadline); {
-		if err := Sleep(ctx, arrivePoll); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // collect takes the histograms from their loops.
@@ -221,7 +188,18 @@ func (l *pairLoop) begin(loop *client.Loop, closed bool, done func()) {
 	for _, a := range l.askers {
 		a.ask(now)
 	}
-	loop.At(l.pairs.until.Load(), done)
+	l.rest(loop, done)
+}
+
+// rest calls done once nothing more is to be asked: at the end, which may be
+// called earlier than was said.
+func (l *pairLoop) rest(loop *client.Loop, done func()) {
+	now, until := client.Now(), l.pairs.until.Load()
+	if now >= until {
+		done()
+		return
+	}
+	loop.At(min(until, now+int64(arrivePoll)), func() { l.rest(loop, done) })
 }
 
 // tick asks what is due, the pairs in turn, and sets the time of the next one.
@@ -246,7 +224,11 @@ func (l *pairLoop) send(c *client.Conn, to string, s client.Stamp) {
 	c.Send(l.frame)
 }
 
+// ask asks what was due at a time.
 func (a *asker) ask(at int64) {
+	if at >= a.loop.pairs.from.Load() {
+		a.loop.pairs.asked.Add(1)
+	}
 	a.loop.send(a.conn, answererName(a.index), client.Stamp{Slot: uint32(a.index), At: at})
 }
 
@@ -260,11 +242,12 @@ func (a *asker) Text(c *client.Conn, payload []byte) {
 		return
 	}
 	p, now := a.loop.pairs, c.Loop.ReadAt()
-	if stamp.At >= p.from.Load() && stamp.At < p.until.Load() {
+	if stamp.At >= p.from.Load() {
 		a.loop.times.Record(now - stamp.At)
 		p.trips.Add(1)
 	}
-	if p.closed.Load() && now < p.until.Load() {
+	// By the clock and not by when it was read: after rest there is no question.
+	if p.closed.Load() && client.Now() < p.until.Load() {
 		a.ask(now)
 	}
 }

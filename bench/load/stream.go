@@ -92,6 +92,7 @@ func (s *Stream) member(t *target.Target, i int) (client.Spec, error) {
 
 // Phase is what a while of paced load has shown.
 type Phase struct {
+	Took      time.Duration // of what counts; pairs only
 	Published int
 	Delivered uint64
 	Missing   int64     // deliveries that had not come when the phase ended
@@ -99,9 +100,21 @@ type Phase struct {
 	Lag       Histogram // from when it was due until it left: the client's own delay
 }
 
-// Run publishes rate messages a second for d after a warm-up, waits until all
-// that counts has arrived, and returns what was seen of the messages due after
-// the warm-up.
+// ErrMissing is the fault of a phase of which something has not come. That is in
+// none of its percentiles, which are too good.
+var ErrMissing = errors.New("have not come")
+
+// Complete wraps ErrMissing if something has not come.
+func (p Phase) Complete() error {
+	if p.Missing == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d %w within %s", p.Missing, p.Missing+int64(p.Delivered), ErrMissing, arriveLimit)
+}
+
+// Run publishes rate messages a second for d after a warm-up, or until ctx is
+// done, waits until all that counts has arrived, and returns what was seen of the
+// messages due after the warm-up.
 func (s *Stream) Run(ctx context.Context, rate float64, warmUp, d time.Duration) (Phase, error) {
 	start := client.Now() + int64(startLead)
 	s.from.Store(start + int64(warmUp))
@@ -118,11 +131,9 @@ func (s *Stream) Run(ctx context.Context, rate float64, warmUp, d time.Duration)
 		<-s.source.doneC
 		err = ctx.Err()
 	}
-	p := NewPacer(start, rate)
-	phase := Phase{Published: p.Due(start+int64(warmUp+d)-1) - p.Due(start+int64(warmUp)-1)}
-	if err == nil {
-		err = s.arrive(ctx, uint64(phase.Published*s.cfg.Subscribers))
-	}
+	// What was due, or, if it was cut short, what was sent until then.
+	phase := Phase{Published: max(0, s.source.sent-NewPacer(start, rate).Due(start+int64(warmUp)-1))}
+	s.arrive(uint64(phase.Published * s.cfg.Subscribers))
 	phase.Delivered = s.delivered.Load()
 	phase.Missing = int64(phase.Published*s.cfg.Subscribers) - int64(phase.Delivered)
 	s.collect(&phase)
@@ -152,15 +163,18 @@ const (
 	arrivePoll  = 10 * time.Millisecond
 )
 
-// arrive waits until the wanted deliveries are there, or arriveLimit is over:
-// what is missing then is for the caller to see.
-func (s *Stream) arrive(ctx context.Context, wanted uint64) error {
-	for deadline := time.Now().Add(arriveLimit); s.delivered.Load() < wanted && time.Now().Before(deadline); {
-		if err := Sleep(ctx, arrivePoll); err != nil {
-			return err
-		}
+// arrive waits until the wanted deliveries are there, or arriveLimit is over, or
+// a connection is lost: what is missing then is for the caller to see.
+func (s *Stream) arrive(wanted uint64) {
+	arrive(func() bool { return s.delivered.Load() >= wanted || s.Err() != nil })
+}
+
+// arrive waits until all is there, at most arriveLimit. That is not cut short by
+// a context: what was sent before its end is to be accounted for as well.
+func arrive(there func() bool) {
+	for deadline := time.Now().Add(arriveLimit); !there() && time.Now().Before(deadline); {
+		time.Sleep(arrivePoll)
 	}
-	return nil
 }
 
 // Delivered is the number of deliveries of this phase that count.
