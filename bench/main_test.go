@@ -285,13 +285,21 @@ func TestInterruptEndsMeasurements(t *testing.T) {
 
 // TestMissedLimit: rows that there are do not make up for what did not come about.
 func TestMissedLimit(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "record.json")
-	o := execute(t.Context(), t, "presence", "--peers", "20", "--limit", "1ns", "--server-bin", server, "--json", path)
-	if o.status != 1 || !strings.Contains(o.err, "rosters are right") || !strings.Contains(o.out, "failed:") {
-		t.Errorf("got status %d, %q, %q, want 1 and what was not right", o.status, o.out, o.err)
-	}
-	if r, err := result.Read(path); err != nil || !r.Partial {
-		t.Errorf("got %v, %v, want a record that is partial", r, err)
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"presence", "--peers", "20"}, "rosters are right"},
+		{[]string{"reconnect", "--connections", "20", "--cut"}, "of 20 were back"},
+	} {
+		path := filepath.Join(t.TempDir(), "record.json")
+		o := execute(t.Context(), t, append(tt.args, "--limit", "1ns", "--server-bin", server, "--json", path)...)
+		if o.status != 1 || !strings.Contains(o.err, tt.want) || !strings.Contains(o.out, "failed:") {
+			t.Errorf("%s: got status %d, %q, %q, want 1 and what was missed", tt.args[0], o.status, o.out, o.err)
+		}
+		if r, err := result.Read(path); err != nil || !r.Partial {
+			t.Errorf("%s: got %v, %v, want a record that is partial", tt.args[0], r, err)
+		}
 	}
 }
 

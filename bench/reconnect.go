@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -93,6 +94,9 @@ func (c *reconnectCmd) measure(ctx context.Context, h *harness, t *target.Target
 	h.record.Add(row)
 	for _, why := range slices.SortedFunc(maps.Keys(back.Causes), func(a, b client.Cause) int { return cmp.Compare(back.Causes[b], back.Causes[a]) }) {
 		h.record.Note("%d × %s", back.Causes[why], why)
+	}
+	if back.Back < c.Connections && ctx.Err() == nil {
+		err = errors.Join(err, fmt.Errorf("only %d of %d were back within %s", back.Back, c.Connections, c.Limit))
 	}
 	return errors.Join(err, ctx.Err())
 }
