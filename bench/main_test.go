@@ -177,6 +177,16 @@ func TestAccounts(t *testing.T) {
 			t.Errorf("live heap: got %v MiB, want that of a small server", live)
 		}
 	}
+	path := filepath.Join(t.TempDir(), "record.json")
+	o := execute(t.Context(), t, "soak", "--peers", "12", "--channels", "3", "--churn", "0", "--for", "300ms", "--rate", "300", "--samples", "1",
+		"--server-bin", server, "--server-flags=--message-rate 1 --message-burst 1", "--json", path)
+	if o.status != 1 || strings.Count(o.err, "connections were lost") != 1 {
+		t.Errorf("with peers that are closed: got status %d, %q, want 1 and that they were lost", o.status, o.err)
+	}
+	lost, err := result.Read(path)
+	if err != nil || len(figures(lost, "arrived")) != 1 || figures(lost, "arrived")[0] >= figures(lost, "due")[0] {
+		t.Errorf("with peers that are closed: got %v, %v, want an account of what did not arrive", lost, err)
+	}
 	r = measure(t, "presence", "--peers", "30", "--server-bin", server)
 	if frames := figures(r, "frames"); frames[0] < 30 || frames[1] < 15 {
 		t.Errorf("got %v presence frames, want at least one for each snapshot and for each that stayed", frames)

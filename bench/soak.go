@@ -78,12 +78,13 @@ func (c *soakCmd) Run(ctx context.Context, std *stdio) error {
 		if err != nil {
 			return err
 		}
-		if err := c.traffic(ctx, h, server, mix); err != nil && ctx.Err() == nil {
-			return err
+		ran := c.traffic(ctx, h, server, mix)
+		if ctx.Err() != nil {
+			ran = nil // account tells what else there was
 		}
-		// Interrupted or not: what there is must add up.
+		// Interrupted, or with connections lost, or not: what there is must add up.
 		rest := context.WithoutCancel(ctx)
-		return cmp.Or(errors.Join(c.account(h, mix), c.leaks(rest, h, server, before)), ctx.Err())
+		return cmp.Or(errors.Join(ran, c.account(h, mix), c.leaks(rest, h, server, before)), ctx.Err())
 	})
 }
 
@@ -165,7 +166,7 @@ func (c *soakCmd) account(h *harness, mix *load.Mix) error {
 		Figure("wrong", "", float64(a.Wrong)).Figure("visits", "", float64(a.Visits)).Figure("refused", "", float64(a.Refused))
 	h.record.Add(a.Times.Figures(row))
 	if a.Wrong > 0 || a.Arrived != a.Due {
-		return fmt.Errorf("%d deliveries were due, %d arrived; between %d pairs of peers count or order is wrong", a.Due, a.Arrived, a.Wrong)
+		return errors.Join(mix.Err(), fmt.Errorf("%d deliveries were due, %d arrived; between %d pairs of peers count or order is wrong", a.Due, a.Arrived, a.Wrong))
 	}
 	return mix.Err()
 }

@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -127,7 +126,7 @@ func (m *Mix) newPeer(i int) *mixPeer {
 }
 
 // Run has traffic flow for d, or until ctx is done, and waits until it has
-// arrived. Afterwards see Account.
+// arrived. Afterwards see Account and Err.
 func (m *Mix) Run(ctx context.Context, d time.Duration) error {
 	start := client.Now() + int64(startLead)
 	m.until.Store(start + int64(d))
@@ -149,7 +148,7 @@ func (m *Mix) Run(ctx context.Context, d time.Duration) error {
 	sending.Wait()
 	stop()
 	arrive(func() bool { return m.arrived.Load() >= m.due.Load() })
-	return errors.Join(ctx.Err(), m.Err())
+	return ctx.Err()
 }
 
 // Account is what has become of the deliveries.
