@@ -18,7 +18,7 @@ import (
 type connectCmd struct {
 	commonFlags `embed:""`
 	Connections int     `group:"load" placeholder:"N" default:"10000" help:"Connects of a round (default: ${default})."`
-	Rate        float64 `group:"load" placeholder:"R" help:"Connects a second (default: as fast as --window allows)."`
+	Rate        float64 `group:"load" placeholder:"R" help:"Connects a second, each counting from when it was due (default: as fast as --window allows)."`
 	Rounds      int     `group:"load" placeholder:"N" default:"3" help:"Times that server and floor are measured, in turn (default: ${default})."`
 	NoFloor     bool    `group:"load" help:"Leave the floor out."`
 }
@@ -190,7 +190,7 @@ func (w *connectWatch) times() *load.Histogram {
 }
 
 // Ready implements client.Handler.
-func (t *connectTimes) Ready(c *client.Conn) { t.Record(c.ReadyAt - c.DialedAt) }
+func (t *connectTimes) Ready(c *client.Conn) { t.Record(c.ReadyAt - c.DueAt) }
 
 // Text implements client.Handler.
 func (t *connectTimes) Text(*client.Conn, []byte) {}

@@ -69,7 +69,7 @@
 // two measurements of the same round: such ratios hold on a machine where
 // absolute numbers do not. A closed loop sends the next message when the last
 // one has arrived everywhere; a paced load sends at its rate whatever happens,
-// and a message counts from when it was due.
+// and a message, or a connect, counts from when it was due.
 //
 // # Reading the figures
 //

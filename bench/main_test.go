@@ -121,7 +121,7 @@ func TestScenarios(t *testing.T) {
 		{append([]string{"latency", "--subscribers", "10", "--shares", "0.1"}, short...), 1, []string{"p50", "p99.9", "max"}},
 		{append([]string{"latency", "--subscribers", "10", "--rate", "200,400"}, short...), 2, []string{"p50", "p99.9", "max"}},
 		{append([]string{"direct", "--pairs", "1,5"}, short...), 4, []string{"round trips", "CPU a direct", "p50"}},
-		{[]string{"presence", "--peers", "20"}, 3, []string{"frames", "frames each", "bytes", "pair p99", "pair max"}},
+		{[]string{"presence", "--peers", "20"}, 3, []string{"frames", "frames each", "bytes", "join p99", "pair p99", "pair max"}},
 		{[]string{"reconnect", "--connections", "20"}, 1, []string{"back", "99 % back", "drained", "CPU a return"}},
 		{[]string{"reconnect", "--connections", "20", "--cut"}, 1, []string{"back", "all back"}},
 		{append([]string{"slow", "--subscribers", "10", "--rounds", "2"}, short...), 2, []string{"p99", "median p99", "× without"}},

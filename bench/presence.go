@@ -17,7 +17,7 @@ import (
 type presenceCmd struct {
 	commonFlags `embed:""`
 	Peers       []int         `group:"load" placeholder:"N" default:"500,2000" help:"Peers that join one channel (default: ${default})."`
-	Rate        float64       `group:"load" placeholder:"R" help:"Joins a second (default: as fast as --window allows)."`
+	Rate        float64       `group:"load" placeholder:"R" help:"Joins a second, each counting from when it was due (default: as fast as --window allows)."`
 	Limit       time.Duration `group:"load" placeholder:"D" default:"60s" help:"Time that rosters may take to become right (default: ${default})."`
 }
 
@@ -72,6 +72,7 @@ const (
 	// pairRate is how often a second one of the pair asks the other.
 	pairRate  = 500
 	pairBytes = 128
+	joinWave = "join"
 	// calmTime is how long the pair is measured without a storm.
 	calmTime = 3 * time.Second
 )
@@ -105,7 +106,7 @@ func (c *presenceCmd) storm(ctx context.Context, h *harness, t *target.Target, p
 		ramp.Rate, cfg.Ramp = c.Rate, ramp
 		return roster.Join(ctx, t, cfg)
 	}
-	if err := c.wave(ctx, h, t, roster, pair, "join", n, joins); err != nil {
+	if err := c.wave(ctx, h, t, roster, pair, joinWave, n, joins); err != nil {
 		return err
 	}
 	stay := (n + 1) / 2
@@ -149,6 +150,9 @@ func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, ro
 		Figure("frames", "", float64(framesNow-frames)).
 		Figure("frames each", "", each).
 		Figure("bytes", "MB", float64(bytesNow-bytes)/1e6)
+	if what == joinWave {
+		row = row.Figure("join p99", "ms", roster.Joins().At(99).Seconds()*1e3)
+	}
 	if t.Process != nil {
 		row = row.Figure("CPU each", "µs", s.ServerCPU.Seconds()*1e6/float64(n))
 	}

@@ -74,11 +74,11 @@ func (s state) during() string {
 // Conn is one client connection. All its methods belong to its loop's thread.
 type Conn struct {
 	// Immutable after open.
-	Index    int
-	Loop     *Loop
-	DialedAt int64 // as Now
-	spec     Spec
-	opening  *opening // nil if opened by Loop.Dial
+	Index   int
+	Loop    *Loop
+	DueAt   int64 // when it was to be dialled, as Now
+	spec    Spec
+	opening *opening // nil if opened by Loop.Dial
 
 	// Loop-owned.
 	ReadyAt int64 // as Now, 0 before

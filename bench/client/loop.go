@@ -221,28 +221,29 @@ func (l *Loop) arm() {
 
 // Dial opens a connection now, beside those that Fleet.Open opens.
 func (l *Loop) Dial(s Spec) {
-	c := &Conn{Index: s.Index, Loop: l, spec: s, fd: -1}
+	c := &Conn{Index: s.Index, Loop: l, DueAt: Now(), spec: s, fd: -1}
 	l.dial(c)
 }
 
 // dialNext dials from the queue what may be opening now.
 func (l *Loop) dialNext() {
 	for len(l.queue) > 0 && l.opens < l.window {
+		due := Now()
 		if l.gap > 0 {
-			now := Now()
-			if l.dialAt > now {
+			if l.dialAt > due {
 				return
 			}
+			due = l.dialAt
 			l.dialAt += l.gap
 		}
 		c := l.queue[0]
 		l.queue = l.queue[1:]
+		c.DueAt = due
 		l.dial(c)
 	}
 }
 
 func (l *Loop) dial(c *Conn) {
-	c.DialedAt = Now()
 	l.opens++
 	c.state = connecting
 	fd, err := socket(&c.spec)

@@ -44,11 +44,13 @@ type Roster struct {
 type rosterLoop struct {
 	roster  *Roster
 	members []*member
+	joins   Histogram // from when a member was to be dialled until it was in
 }
 
 // member is one peer. It is loop-owned.
 type member struct {
 	roster *Roster
+	loop   *rosterLoop
 	index  int
 	conn   *client.Conn
 	seen   []uint64 // bit i: peer i is there
@@ -71,7 +73,7 @@ func NewRoster(fleet *client.Fleet, cfg RosterConfig) *Roster {
 	for i := range fleet.Size() {
 		l := &rosterLoop{roster: r}
 		for n := i; n < cfg.Peers; n += fleet.Size() {
-			l.members = append(l.members, &member{roster: r, index: n, seen: make([]uint64, (cfg.Peers+63)/64)})
+			l.members = append(l.members, &member{roster: r, loop: l, index: n, seen: make([]uint64, (cfg.Peers+63)/64)})
 		}
 		r.loops = append(r.loops, l)
 	}
@@ -142,6 +144,17 @@ func (r *Roster) Settle(ctx context.Context, limit time.Duration) error {
 	return r.Err()
 }
 
+// Joins are how long joins took, each from when it was due.
+func (r *Roster) Joins() *Histogram {
+	all := &Histogram{}
+	parts := make([]Histogram, len(r.loops))
+	r.fleet.Each(func(l *client.Loop) { parts[l.Index].Merge(&r.loops[l.Index].joins) })
+	for i := range parts {
+		all.Merge(&parts[i])
+	}
+	return all
+}
+
 // Traffic is the number of presence frames received, and their bytes.
 func (r *Roster) Traffic() (frames, bytes uint64) { return r.frames.Load(), r.bytes.Load() }
 
@@ -196,7 +209,10 @@ func (m *member) exact(others int) bool {
 
 // Ready implements client.Handler. A roster of none is right from the start, so
 // only the snapshot counts.
-func (m *member) Ready(c *client.Conn) { m.conn = c }
+func (m *member) Ready(c *client.Conn) {
+	m.conn = c
+	m.loop.joins.Record(c.ReadyAt - c.DueAt)
+}
 
 // Text implements client.Handler: it follows presence.
 func (m *member) Text(_ *client.Conn, payload []byte) {
