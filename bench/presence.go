@@ -19,6 +19,8 @@ type presenceCmd struct {
 	Peers       []int         `group:"load" placeholder:"N" default:"500,2000" help:"Peers that join one channel (default: ${default})."`
 	Rate        float64       `group:"load" placeholder:"R" help:"Joins a second, each counting from when it was due (default: as fast as --window allows)."`
 	Limit       time.Duration `group:"load" placeholder:"D" default:"60s" help:"Time that rosters may take to become right (default: ${default})."`
+
+	pairLoad float64 // share of a core that the pair takes of the server without a storm
 }
 
 // Validate is called by kong once the flags are parsed.
@@ -50,7 +52,7 @@ func (c *presenceCmd) Run(ctx context.Context, std *stdio) error {
 		if err != nil {
 			return err
 		}
-		if err := c.calm(ctx, h, pair); err != nil {
+		if err := c.calm(ctx, h, server, pair); err != nil {
 			return err
 		}
 		for _, n := range c.Peers {
@@ -72,18 +74,27 @@ const (
 	// pairRate is how often a second one of the pair asks the other.
 	pairRate  = 500
 	pairBytes = 128
-	joinWave = "join"
+	joinWave  = "join"
 	// calmTime is how long the pair is measured without a storm.
 	calmTime = 3 * time.Second
 )
 
-// calm adds a row for the pair without a storm.
-func (c *presenceCmd) calm(ctx context.Context, h *harness, pair *load.Pairs) error {
+// calm adds a row for the pair without a storm, and takes down what it costs.
+func (c *presenceCmd) calm(ctx context.Context, h *harness, t *target.Target, pair *load.Pairs) error {
+	end, err := load.Meter{Fleet: h.fleet, Process: t.Process}.Span()
+	if err != nil {
+		return err
+	}
 	phase, err := pair.During(pairRate, func() error { return load.Sleep(ctx, calmTime) })
 	if err != nil {
 		return err
 	}
-	h.record.Add(trips(result.Row{}.Label("storm", "none").Label("peers", 0), phase))
+	s, err := end()
+	if err != nil {
+		return err
+	}
+	c.pairLoad = s.ServerLoad()
+	h.record.Add(loads(trips(result.Row{}.Label("storm", "none").Label("peers", 0), phase), t, s))
 	return phase.Complete()
 }
 
@@ -154,8 +165,15 @@ func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, ro
 		row = row.Figure("join p99", "ms", roster.Joins().At(99).Seconds()*1e3)
 	}
 	if t.Process != nil {
-		row = row.Figure("CPU each", "µs", s.ServerCPU.Seconds()*1e6/float64(n))
+		row = row.Figure("CPU each", "µs", c.stormCPU(s).Seconds()*1e6/float64(n))
 	}
 	h.record.Add(loads(trips(row, phase), t, s))
 	return phase.Complete()
+}
+
+// stormCPU is what a storm cost the server: without what it does for the pair, and
+// at rest. In a storm the pair costs less than alone, as it shares turns with the
+// storm, so that this is a little too low.
+func (c *presenceCmd) stormCPU(s load.Sample) time.Duration {
+	return s.ServerCPU - time.Duration(c.pairLoad*float64(s.Wall))
 }
