@@ -202,6 +202,6 @@ func (r *clusterRun) fanoutRow(nodes int, m mode, alone, cluster []load.Sample) 
 		Figure("× alone", "", load.Median(load.Ratios(perDelivery(cluster), perDelivery(alone)))).
 		Figure("× with NATS", "", load.Median(load.Ratios(perDelivery(with), perDelivery(alone)))).
 		Figure("nodes' cores", "%", 100*median(cluster, load.Sample.ServerLoad)).
-		Figure("nodes waited", "%", 100*median(cluster, load.Sample.ServerWaited)).
+		Figure("others there", "%", 100*median(cluster, load.Sample.ServerTakenShare)).
 		Figure("client core", "%", 100*median(cluster, load.Sample.ClientLoad))
 }

@@ -34,8 +34,7 @@ func (c *connectCmd) Validate() error {
 // connectSample is one round of one target.
 type connectSample struct {
 	opened client.Opened
-	cpu    time.Duration
-	client float64 // share of its core that the busiest loop used
+	cost   load.Sample // its time is that of the connects, without tailWork
 	times  *load.Histogram
 }
 
@@ -86,7 +85,7 @@ func (c *connectCmd) measure(ctx context.Context, h *harness, t *target.Target, 
 	}
 	ramp, p := h.ramp("connect to "+t.Name, n)
 	ramp.Rate = c.Rate
-	end, err := load.Meter{Fleet: h.fleet, Process: t.Process}.Span()
+	end, err := h.meter(t).Span()
 	if err != nil {
 		return s, err
 	}
@@ -95,11 +94,10 @@ func (c *connectCmd) measure(ctx context.Context, h *harness, t *target.Target, 
 	if err := load.Sleep(ctx, tailWork); err != nil {
 		return s, err
 	}
-	span, err := end()
-	if err != nil {
+	if s.cost, err = end(); err != nil {
 		return s, err
 	}
-	s.cpu, s.client, s.times = span.ServerCPU, span.ClientCPU.Seconds()/s.opened.Took.Seconds(), watch.times()
+	s.cost.Wall, s.times = s.opened.Took, watch.times()
 	if s.opened.Ready == 0 {
 		return s, s.opened.Err()
 	}
@@ -110,20 +108,20 @@ func (c *connectCmd) report(h *harness, targets []*target.Target, samples map[*t
 	each := make(map[*target.Target][]float64)
 	for _, t := range targets {
 		for _, s := range samples[t] {
-			each[t] = append(each[t], s.cpu.Seconds()*1e6/float64(s.opened.Ready))
+			each[t] = append(each[t], s.cost.ServerCPU.Seconds()*1e6/float64(s.opened.Ready))
 		}
 	}
 	for _, t := range targets {
 		if len(samples[t]) == 0 {
 			continue
 		}
-		var rates, loads, clients []float64
+		var rates []float64
+		var costs []load.Sample
 		times := &load.Histogram{}
 		failed := 0
 		for _, s := range samples[t] {
 			rates = append(rates, float64(s.opened.Ready)/s.opened.Took.Seconds())
-			loads = append(loads, 100*s.cpu.Seconds()/s.opened.Took.Seconds())
-			clients = append(clients, 100*s.client)
+			costs = append(costs, s.cost)
 			times.Merge(s.times)
 			failed += s.opened.Failed()
 			if err := s.opened.Err(); err != nil {
@@ -137,9 +135,8 @@ func (c *connectCmd) report(h *harness, targets []*target.Target, samples map[*t
 			if bare := targets[len(targets)-1]; bare.Name == floorName {
 				row = row.Figure("× floor", "", load.Median(load.Ratios(each[t], each[bare])))
 			}
-			row = row.Figure("server core", "%", load.Median(loads))
 		}
-		h.record.Add(times.Figures(row.Figure("client core", "%", load.Median(clients))))
+		h.record.Add(times.Figures(h.loads(row, t.Process != nil, costs...)))
 	}
 }
 

@@ -77,7 +77,7 @@ func (c *directCmd) measure(ctx context.Context, h *harness, t *target.Target, n
 // phase adds a row for one load, 0 for as fast as answers come, and returns the
 // round trips a second.
 func (c *directCmd) phase(ctx context.Context, h *harness, t *target.Target, pairs *load.Pairs, n int, rate float64) (float64, error) {
-	end, err := load.Meter{Fleet: h.fleet, Process: t.Process}.Span()
+	end, err := h.meter(t).Span()
 	if err != nil {
 		return 0, err
 	}
@@ -105,6 +105,6 @@ func (c *directCmd) phase(ctx context.Context, h *harness, t *target.Target, pai
 	if rate > 0 {
 		row = row.Figure("client lag p99", "ms", phase.Lag.At(99).Seconds()*1e3)
 	}
-	h.record.Add(loads(row, t, s))
+	h.record.Add(h.loads(row, t.Process != nil, s))
 	return trips, errors.Join(err, phase.Complete(), spanErr)
 }

@@ -75,10 +75,17 @@
 //
 // "CPU a delivery" is the CPU time of the server's process in user space and
 // kernel by the frames that clients received. "server core" near 100 % and
-// "client core" well below it prove that the server was the limit. "server
-// waited" is how long its threads were ready to run while something else had
-// their core: where it is more than a few percent, rates and latencies are those
-// of a busy machine. "client lag" is how late the client itself sent. "kernel,
+// "client core" well below it prove that the server was the limit. "others there"
+// is how much of one core something else had of the server's cores: other
+// processes, interrupts, and, as steal, the hypervisor's other guests; "others on
+// the client's" is the same of the cores that the load comes from. Where they are
+// more than a few percent, rates and latencies are those of a busy machine. The
+// kernel counts them in ticks of 10 ms: over a second they are right to some
+// percent. Where it keeps the time of interrupts apart (IRQ_TIME_ACCOUNTING, as
+// many distributions do), the receiving half of loopback is in them and in no
+// process' CPU time, so that figures a delivery are too low and "server core" stays
+// below 100 %; ratios to the floor, which has the same, hold. "client lag" is how
+// late the client itself sent. "kernel,
 // one end" is half of what the kernel's objects and buffers grew by, as both ends
 // of a connection are on this machine. Memory is that of a server at rest: idle
 // waits until what the process holds changes no more (--rest), because garbage

@@ -71,7 +71,7 @@ func (c *fanoutCmd) Run(ctx context.Context, std *stdio) error {
 
 // fanoutCell is what the rounds have shown for one target and mode.
 type fanoutCell struct {
-	target  string
+	target  *target.Target
 	mode    mode
 	samples []load.Sample
 }
@@ -90,7 +90,7 @@ func (c *fanoutCmd) compare(ctx context.Context, h *harness, targets []*target.T
 			for i, s := range samples {
 				id := fmt.Sprint(t.Name, modes[i])
 				if cells[id] == nil {
-					cells[id] = &fanoutCell{target: t.Name, mode: modes[i]}
+					cells[id] = &fanoutCell{target: t, mode: modes[i]}
 					order = append(order, cells[id])
 				}
 				cells[id].samples = append(cells[id].samples, s)
@@ -125,7 +125,8 @@ func (c *fanoutCmd) measure(ctx context.Context, h *harness, t *target.Target, n
 	if err := h.settle(ctx, t); err != nil {
 		return nil, err
 	}
-	meter := load.Meter{Fleet: h.fleet, Process: t.Process, Broker: t.Broker, Publishes: fan.Publishes}
+	meter := h.meter(t)
+	meter.Publishes = fan.Publishes
 	for _, m := range modes {
 		fan.Start(m.inFlight, m.publishers)
 		if err := load.Sleep(ctx, c.WarmUp); err != nil {
@@ -156,12 +157,12 @@ func stopFanOut(ctx context.Context, fan *load.FanOut) error {
 func (c *fanoutCmd) report(h *harness, n int, cells []*fanoutCell) {
 	var bare []float64
 	for _, cell := range cells {
-		if cell.target == floorName {
+		if cell.target.Name == floorName {
 			bare = perDelivery(cell.samples)
 		}
 	}
 	for _, cell := range cells {
-		row := result.Row{}.Label("server", cell.target).Label("subscribers", n).
+		row := result.Row{}.Label("server", cell.target.Name).Label("subscribers", n).
 			Label("in flight", cell.mode.inFlight).Label("publishers", cell.mode.publishers)
 		row = row.Figure("deliveries", "1/s", median(cell.samples, func(s load.Sample) float64 { return float64(s.Frames) / s.Wall.Seconds() }))
 		row = row.Figure("publishes", "1/s", median(cell.samples, func(s load.Sample) float64 { return float64(s.Publishes) / s.Wall.Seconds() }))
@@ -170,11 +171,8 @@ func (c *fanoutCmd) report(h *harness, n int, cells []*fanoutCell) {
 			if bare != nil && cell.mode.inFlight == 1 {
 				row = row.Figure("× floor", "", load.Median(load.Ratios(each, bare)))
 			}
-			row = row.Figure("server core", "%", 100*median(cell.samples, load.Sample.ServerLoad)).
-				Figure("server waited", "%", 100*median(cell.samples, load.Sample.ServerWaited))
 		}
-		row = row.Figure("client core", "%", 100*median(cell.samples, load.Sample.ClientLoad))
-		h.record.Add(row)
+		h.record.Add(h.loads(row, cell.target.Process != nil, cell.samples...))
 	}
 }
 

@@ -84,7 +84,8 @@ type harness struct {
 	record      *result.Record
 	fleet       *client.Fleet
 	cores       []int // that were ours before some became the server's
-	serverCores []int
+	serverCores []int // that servers are pinned to, none: they share ours
+	clientCores []int // that we are pinned to, none: a server of ours shares them
 	targets     []*target.Target
 	rlimit      int
 }
@@ -141,7 +142,10 @@ func (h *harness) divide() (loops int, err error) {
 		if err := target.PinSelf(cores); err != nil {
 			return 0, err
 		}
-	} else if own {
+		h.clientCores = cores
+	} else if !own {
+		h.clientCores = cores
+	} else {
 		h.record.Note("server and clients share %d cores: CPU figures hold, rates are too low", len(cores))
 	}
 	if loops == 0 {
@@ -276,6 +280,27 @@ func (h *harness) watch(what string, d time.Duration, count func() (done, errors
 			p.at(count())
 		}
 	}
+}
+
+// meter measures a target.
+func (h *harness) meter(t *target.Target) load.Meter {
+	return load.Meter{Fleet: h.fleet, Process: t.Process, Broker: t.Broker, ServerCores: h.serverCores, ClientCores: h.clientCores}
+}
+
+// loads adds how busy the server, if it was measured, and the client were, and how
+// much of one core others had of theirs: medians over rounds.
+func (h *harness) loads(row result.Row, measured bool, rounds ...load.Sample) result.Row {
+	if measured {
+		row = row.Figure("server core", "%", 100*median(rounds, load.Sample.ServerLoad))
+		if len(h.serverCores) > 0 {
+			row = row.Figure("others there", "%", 100*median(rounds, load.Sample.ServerTakenShare))
+		}
+	}
+	row = row.Figure("client core", "%", 100*median(rounds, load.Sample.ClientLoad))
+	if len(h.clientCores) > 0 {
+		row = row.Figure("others on the client's", "%", 100*median(rounds, load.Sample.ClientTakenShare))
+	}
+	return row
 }
 
 // settleLimit is how long a server is given to become idle.

@@ -85,7 +85,7 @@ func (c *latencyCmd) most(ctx context.Context, h *harness, t *target.Target) (fl
 
 // measure adds a row for one load.
 func (c *latencyCmd) measure(ctx context.Context, h *harness, t *target.Target, stream *load.Stream, rate, most float64) error {
-	end, err := load.Meter{Fleet: h.fleet, Process: t.Process}.Span()
+	end, err := h.meter(t).Span()
 	if err != nil {
 		return err
 	}
@@ -100,16 +100,8 @@ func (c *latencyCmd) measure(ctx context.Context, h *harness, t *target.Target, 
 	}
 	row = phase.Times.Figures(row).Figure("missing", "", float64(phase.Missing)).
 		Figure("client lag p99", "ms", phase.Lag.At(99).Seconds()*1e3)
-	h.record.Add(loads(row, t, s))
+	h.record.Add(h.loads(row, t.Process != nil, s))
 	return errors.Join(err, phase.Complete(), spanErr)
-}
-
-// loads adds how busy server and client were.
-func loads(row result.Row, t *target.Target, s load.Sample) result.Row {
-	if t.Process != nil {
-		row = row.Figure("server core", "%", 100*s.ServerLoad()).Figure("server waited", "%", 100*s.ServerWaited())
-	}
-	return row.Figure("client core", "%", 100*s.ClientLoad())
 }
 
 // stream opens a paced channel; cfg's sources and ramp are ours to fill in.

@@ -186,7 +186,7 @@ func (c *peersCmd) idle(ctx context.Context, h *harness, t *target.Target) (s id
 		if err != nil {
 			return s, err
 		}
-		end, err := load.Meter{Fleet: h.fleet, Process: t.Process}.Span()
+		end, err := h.meter(t).Span()
 		if err != nil {
 			return s, err
 		}
@@ -265,17 +265,17 @@ func (r *comparison) reportFanOut(h *harness, name string, l fanoutLoad) {
 	if len(each) == 0 {
 		return
 	}
-	of := func(figure func(load.Sample) float64) float64 {
-		return r.median(name, func(s showing) float64 { return figure(s.fanout[l]) })
+	var samples []load.Sample
+	for _, shown := range r.rounds {
+		if s, ok := shown[name]; ok {
+			samples = append(samples, s.fanout[l])
+		}
 	}
-	h.record.Add(result.Row{}.Label("run", "fan-out").Label("server", name).
+	h.record.Add(h.loads(result.Row{}.Label("run", "fan-out").Label("server", name).
 		Label("subscribers", l.subscribers).Label("in flight", l.mode.inFlight).
 		Figure("CPU a delivery", "µs", load.Median(each)).
 		Figure("× floor", "", load.Median(load.Ratios(each, floors))).
-		Figure("deliveries", "1/s", of(func(s load.Sample) float64 { return float64(s.Frames) / s.Wall.Seconds() })).
-		Figure("server core", "%", of(func(s load.Sample) float64 { return 100 * s.ServerLoad() })).
-		Figure("server waited", "%", of(func(s load.Sample) float64 { return 100 * s.ServerWaited() })).
-		Figure("client core", "%", of(func(s load.Sample) float64 { return 100 * s.ClientLoad() })))
+		Figure("deliveries", "1/s", median(samples, func(s load.Sample) float64 { return float64(s.Frames) / s.Wall.Seconds() })), true, samples...))
 }
 
 // pairs returns a figure of a server and of the floor for each round that has

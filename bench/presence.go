@@ -81,7 +81,7 @@ const (
 
 // calm adds a row for the pair without a storm, and takes down what it costs.
 func (c *presenceCmd) calm(ctx context.Context, h *harness, t *target.Target, pair *load.Pairs) error {
-	end, err := load.Meter{Fleet: h.fleet, Process: t.Process}.Span()
+	end, err := h.meter(t).Span()
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (c *presenceCmd) calm(ctx context.Context, h *harness, t *target.Target, pa
 		return err
 	}
 	c.pairLoad = s.ServerLoad()
-	h.record.Add(loads(trips(result.Row{}.Label("storm", "none").Label("peers", 0), phase), t, s))
+	h.record.Add(h.loads(trips(result.Row{}.Label("storm", "none").Label("peers", 0), phase), t.Process != nil, s))
 	return phase.Complete()
 }
 
@@ -129,7 +129,7 @@ func (c *presenceCmd) storm(ctx context.Context, h *harness, t *target.Target, p
 
 // wave adds a row for n joins or leaves.
 func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, roster *load.Roster, pair *load.Pairs, what string, n int, do func() error) error {
-	end, err := load.Meter{Fleet: h.fleet, Process: t.Process}.Span()
+	end, err := h.meter(t).Span()
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, ro
 	if t.Process != nil {
 		row = row.Figure("CPU each", "µs", c.stormCPU(s).Seconds()*1e6/float64(n))
 	}
-	h.record.Add(loads(trips(row, phase), t, s))
+	h.record.Add(h.loads(trips(row, phase), t.Process != nil, s))
 	return phase.Complete()
 }
 

@@ -53,17 +53,13 @@ func cost(row result.Row, s side, sample load.Sample, n float64) result.Row {
 	return row
 }
 
-func (r *clusterRun) meter(s side) load.Meter {
-	return load.Meter{Fleet: r.h.fleet, Process: s.Process, Broker: s.Broker}
-}
-
 // messages adds a row for a paced channel whose subscribers are on other nodes.
 func (r *clusterRun) messages(ctx context.Context, s side) error {
 	stream, err := r.h.stream(ctx, s.Target, load.StreamConfig{Channel: "trips", Subscribers: min(pacedSubscribers, r.Subscribers), Bytes: r.Bytes})
 	if err != nil {
 		return err
 	}
-	end, err := r.meter(s).Span()
+	end, err := r.h.meter(s.Target).Span()
 	if err != nil {
 		return err
 	}
@@ -96,7 +92,7 @@ func (r *clusterRun) directs(ctx context.Context, s side) error {
 		what string
 		rate float64
 	}{{"direct and back", r.Rate}, {"direct and back, closed loop", 0}} {
-		end, err := r.meter(s).Span()
+		end, err := r.h.meter(s.Target).Span()
 		if err != nil {
 			return err
 		}
@@ -156,7 +152,7 @@ func (r *clusterRun) storm(ctx context.Context, nodes int) error {
 func (r *clusterRun) stormOf(ctx context.Context, s side) error {
 	cfg := load.RosterConfig{Channel: "storm", Peers: r.Joins, Sources: r.h.sources(s.Target)}
 	roster := load.NewRoster(r.h.fleet, cfg)
-	end, err := r.meter(s).Span()
+	end, err := r.h.meter(s.Target).Span()
 	if err != nil {
 		return err
 	}

@@ -13,21 +13,23 @@ type Sample struct {
 	Wall      time.Duration
 	ServerCPU time.Duration // 0 if the server cannot be measured
 	BrokerCPU time.Duration // of NATS between a cluster's nodes, 0 if there is none
-	// ServerWait is how long the server's threads were ready to run while
-	// something else had their core.
-	ServerWait time.Duration
-	ClientCPU  time.Duration // of the busiest loop
-	Frames     uint64        // text frames received by all loops
-	Bytes      uint64
-	Publishes  uint64 // messages that every subscriber has got
+	// ServerTaken and ClientTaken are for how long others had the cores that the
+	// server has, and those that this process has: other processes, interrupts, the
+	// hypervisor's other guests.
+	ServerTaken, ClientTaken time.Duration
+	ClientCPU                time.Duration // of the busiest loop
+	Frames                   uint64        // text frames received by all loops
+	Publishes                uint64        // messages that every subscriber has got
 }
 
 // ServerLoad is the share of one core that the server used.
 func (s Sample) ServerLoad() float64 { return s.ServerCPU.Seconds() / s.Wall.Seconds() }
 
-// ServerWaited is the share of the time for which the server, or some thread of
-// it, waited for its core.
-func (s Sample) ServerWaited() float64 { return s.ServerWait.Seconds() / s.Wall.Seconds() }
+// ServerTakenShare is how much of one core others took of the server's cores.
+func (s Sample) ServerTakenShare() float64 { return s.ServerTaken.Seconds() / s.Wall.Seconds() }
+
+// ClientTakenShare is the same of the client's cores.
+func (s Sample) ClientTakenShare() float64 { return s.ClientTaken.Seconds() / s.Wall.Seconds() }
 
 // ClientLoad is the share of its core that the busiest client loop used.
 func (s Sample) ClientLoad() float64 { return s.ClientCPU.Seconds() / s.Wall.Seconds() }
@@ -38,16 +40,19 @@ type Meter struct {
 	Process   *target.Process // nil: not measured
 	Broker    *target.Process // nil: there is none
 	Publishes func() uint64   // nil: not counted
+	// ServerCores are those that the server, and the broker, are pinned to, and
+	// ClientCores those of this process; none: what others take is not measured.
+	ServerCores, ClientCores []int
 }
 
 type reading struct {
 	at        time.Time
 	server    time.Duration
 	broker    time.Duration
-	waited    time.Duration
+	others    time.Duration // on the server's cores
+	beside    time.Duration // on this process' cores
 	loops     []time.Duration
 	frames    uint64
-	bytes     uint64
 	publishes uint64
 }
 
@@ -56,15 +61,24 @@ func (m Meter) read() (r reading, err error) {
 		if r.server, err = m.Process.CPU(); err != nil {
 			return r, err
 		}
-		if r.waited, err = m.Process.Waited(); err != nil {
-			return r, err
-		}
 	}
 	if m.Broker != nil {
 		if r.broker, err = m.Broker.CPU(); err != nil {
 			return r, err
 		}
 	}
+	if r.others, err = target.Busy(m.ServerCores); err != nil {
+		return r, err
+	}
+	r.others -= r.server + r.broker
+	own, err := target.OwnCPU()
+	if err != nil {
+		return r, err
+	}
+	if r.beside, err = target.Busy(m.ClientCores); err != nil {
+		return r, err
+	}
+	r.beside -= own
 	for i := range m.Fleet.Size() {
 		cpu, err := target.ThreadCPU(m.Fleet.Loop(i).Thread())
 		if err != nil {
@@ -75,7 +89,7 @@ func (m Meter) read() (r reading, err error) {
 	if m.Publishes != nil {
 		r.publishes = m.Publishes()
 	}
-	r.frames, r.bytes = m.Fleet.Traffic()
+	r.frames, _ = m.Fleet.Traffic()
 	r.at = time.Now()
 	return r, nil
 }
@@ -92,13 +106,19 @@ func (m Meter) Span() (end func() (Sample, error), err error) {
 			return Sample{}, err
 		}
 		s := Sample{
-			Wall:       to.at.Sub(from.at),
-			ServerCPU:  to.server - from.server,
-			BrokerCPU:  to.broker - from.broker,
-			ServerWait: to.waited - from.waited,
-			Frames:     to.frames - from.frames,
-			Bytes:      to.bytes - from.bytes,
-			Publishes:  to.publishes - from.publishes,
+			Wall:      to.at.Sub(from.at),
+			ServerCPU: to.server - from.server,
+			BrokerCPU: to.broker - from.broker,
+			Frames:    to.frames - from.frames,
+			Publishes: to.publishes - from.publishes,
+		}
+		// Ticks are coarse: a core that nobody else has may seem taken for less
+		// than no time.
+		if m.Process != nil && len(m.ServerCores) > 0 {
+			s.ServerTaken = max(0, to.others-from.others)
+		}
+		if len(m.ClientCores) > 0 {
+			s.ClientTaken = max(0, to.beside-from.beside)
 		}
 		for i := range to.loops {
 			s.ClientCPU = max(s.ClientCPU, to.loops[i]-from.loops[i])

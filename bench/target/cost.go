@@ -5,10 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,38 +26,54 @@ func (p *Process) CPU() (time.Duration, error) {
 	return sum, err
 }
 
-// Waited is the time that the threads of the process were ready to run while
-// something else had their core. Threads that have ended do not count.
-func (p *Process) Waited() (time.Duration, error) {
-	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.PID))
+// OwnCPU is the time that all threads of this process have run.
+func OwnCPU() (time.Duration, error) { return cpuClock(os.Getpid(), schedClock) }
+
+// Busy is the time for which cores were not idle: whoever had them, interrupts and
+// the hypervisor's other guests (steal) included. The kernel counts it in ticks.
+func Busy(cores []int) (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, err
 	}
-	var sum time.Duration
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // a thread that has just ended
-		} else if err != nil {
-			return 0, err
+	return readBusy(text, cores)
+}
+
+// userTick is the unit of /proc/stat: USER_HZ is 100 on every architecture that
+// the server is built for.
+const userTick = 10 * time.Millisecond
+
+// busyFields are the fields of a core's line in /proc/stat that count as busy: user,
+// nice, system, irq, softirq, steal, from 1 on. Guests (9, 10) are in user and nice,
+// idle and iowait (4, 5) are neither (proc_stat(5)).
+var busyFields = []int{1, 2, 3, 6, 7, 8}
+
+func readBusy(text []byte, cores []int) (sum time.Duration, err error) {
+	found := 0
+	for line := range bytes.Lines(text) {
+		fields := strings.Fields(string(line))
+		if len(fields) == 0 {
+			continue
 		}
-		// "run wait slices", the times in ns.
-		fields := strings.Fields(string(text))
-		if len(fields) < 2 {
-			return 0, fmt.Errorf("target: schedstat is %q", text)
+		name, ok := strings.CutPrefix(fields[0], "cpu") // the first line, of all cores, has no number
+		core, err := strconv.Atoi(name)
+		if !ok || err != nil || !slices.Contains(cores, core) {
+			continue
 		}
-		ns, err := strconv.ParseInt(fields[1], 10, 64)
-		if err != nil {
-			return 0, err
+		found++
+		for _, i := range busyFields {
+			if i >= len(fields) {
+				return 0, fmt.Errorf("target: /proc/stat has %q", line)
+			}
+			ticks, err := strconv.ParseInt(fields[i], 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("target: /proc/stat has %q", line)
+			}
+			sum += time.Duration(ticks) * userTick
 		}
-		sum += time.Duration(ns)
 	}
-	for _, other := range p.with {
-		more, err := other.Waited()
-		if err != nil {
-			return 0, err
-		}
-		sum += more
+	if found != len(cores) {
+		return 0, fmt.Errorf("target: /proc/stat has %d of the cores %v", found, cores)
 	}
 	return sum, nil
 }

@@ -157,9 +157,6 @@ func TestStart(t *testing.T) {
 	if cpu, err := p.CPU(); err != nil || cpu <= 0 {
 		t.Errorf("got CPU time %v, error %v", cpu, err)
 	}
-	if _, err := p.Waited(); err != nil {
-		t.Error(err)
-	}
 	if m, err := p.Memory(); err != nil || m.RSS <= 0 || m.PSS <= 0 || m.PSS > m.RSS || m.Anon <= 0 {
 		t.Errorf("got memory %+v, error %v", m, err)
 	}
@@ -240,6 +237,41 @@ func TestSettle(t *testing.T) {
 		t.Errorf("a process that is not ours: %v", err)
 	}
 	p.Kill()
+}
+
+// TestBusy: idle and waiting for disks are not busy, steal and interrupts are, and
+// guests are not counted twice.
+func TestBusy(t *testing.T) {
+	const stat = "cpu  11 22 33 44 55 66 77 88 99 0\n" +
+		"cpu0 1 2 3 1000 1000 4 5 6 1 2\n" +
+		"cpu1 10 20 30 1000 1000 40 50 60 10 20\n" +
+		"cpu10 100 200 300 1000 1000 400 500 600 100 200\n" +
+		"\nintr 1 2 3\n"
+	for _, tt := range []struct {
+		name  string
+		text  string
+		cores []int
+		want  time.Duration // 0: an error
+	}{
+		{"one", stat, []int{0}, 210 * time.Millisecond},
+		{"another", stat, []int{10}, 21 * time.Second},
+		{"two", stat, []int{0, 1}, 2310 * time.Millisecond},
+		{"none of that number", stat, []int{0, 2}, 0},
+		{"a line cut short", "cpu0 1 2 3\n", []int{0}, 0},
+		{"no numbers", "cpu0 1 2 x 4 5 6 7 8\n", []int{0}, 0},
+	} {
+		got, err := readBusy([]byte(tt.text), tt.cores)
+		if got != tt.want || (err == nil) != (tt.want > 0) {
+			t.Errorf("%s: got %s, %v, want %s", tt.name, got, err, tt.want)
+		}
+	}
+	cores, err := Cores()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if busy, err := Busy(cores); err != nil || busy <= 0 {
+		t.Errorf("this machine: got %s, %v", busy, err)
+	}
 }
 
 func TestKernelFiles(t *testing.T) {
