@@ -103,6 +103,18 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestPercentiles: pauses in µs are not drawn as latencies in ms.
+func TestPercentiles(t *testing.T) {
+	rows := []result.Row{
+		result.Row{}.Label("n", 1).Figure("p50", "ms", 1).Figure("max", "ms", 2),
+		result.Row{}.Label("n", 2).Figure("p99", "µs", 2600).Figure("max", "µs", 5000),
+	}
+	want := []series{{"1 n", []point{{0, 1}, {4, 2}}}}
+	if got := percentiles(rows); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestAgainst(t *testing.T) {
 	rows := []result.Row{
 		result.Row{}.Label("server", "a").Label("n", 1).Figure("f", "s", 10),

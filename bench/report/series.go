@@ -26,8 +26,9 @@ func percentiles(rows []result.Row) (lines []series) {
 	for _, row := range rows {
 		s := series{name: labels(row)}
 		for i, name := range percentileNames {
-			if v, ok := row.Value(name); ok {
-				s.points = append(s.points, point{float64(i), v})
+			at := slices.IndexFunc(row.Figures, func(f result.Figure) bool { return f.Name == name && f.Unit == "ms" })
+			if at >= 0 {
+				s.points = append(s.points, point{float64(i), row.Figures[at].Value})
 			}
 		}
 		if len(s.points) > 1 {
