@@ -192,16 +192,16 @@ func (r *clusterRun) fanoutRow(nodes int, m mode, alone, cluster []load.Sample) 
 		with[i] = s
 	}
 	row := result.Row{}.Label("nodes", nodes).Label("subscribers", r.Subscribers).Label("in flight", m.inFlight).
-		Figure("publishes", "1/s", median(cluster, func(s load.Sample) float64 { return float64(s.Publishes) / s.Wall.Seconds() })).
-		Figure("CPU a message", "µs", median(cluster, func(s load.Sample) float64 { return micro * s.ServerCPU.Seconds() / float64(s.Publishes) }))
+		Rounds("publishes", "1/s", each(cluster, func(s load.Sample) float64 { return float64(s.Publishes) / s.Wall.Seconds() })).
+		Rounds("CPU a message", "µs", each(cluster, func(s load.Sample) float64 { return micro * s.ServerCPU.Seconds() / float64(s.Publishes) }))
 	if r.nodes.NATS != nil {
-		row = row.Figure("NATS CPU a message", "µs", median(cluster, func(s load.Sample) float64 { return micro * s.BrokerCPU.Seconds() / float64(s.Publishes) }))
+		row = row.Rounds("NATS CPU a message", "µs", each(cluster, func(s load.Sample) float64 { return micro * s.BrokerCPU.Seconds() / float64(s.Publishes) }))
 	}
-	return row.Figure("CPU a delivery", "µs", load.Median(perDelivery(cluster))).
-		Figure("alone", "µs", load.Median(perDelivery(alone))).
-		Figure("× alone", "", load.Median(load.Ratios(perDelivery(cluster), perDelivery(alone)))).
-		Figure("× with NATS", "", load.Median(load.Ratios(perDelivery(with), perDelivery(alone)))).
-		Figure("nodes' cores", "%", 100*median(cluster, load.Sample.ServerLoad)).
-		Figure("others there", "%", 100*median(cluster, load.Sample.ServerTakenShare)).
-		Figure("client core", "%", 100*median(cluster, load.Sample.ClientLoad))
+	return row.Rounds("CPU a delivery", "µs", perDelivery(cluster)).
+		Rounds("alone", "µs", perDelivery(alone)).
+		Rounds("× alone", "", load.Ratios(perDelivery(cluster), perDelivery(alone))).
+		Rounds("× with NATS", "", load.Ratios(perDelivery(with), perDelivery(alone))).
+		Rounds("nodes' cores", "%", each(cluster, load.Sample.ServerLoad)).
+		Rounds("others there", "%", each(cluster, load.Sample.ServerTakenLoad)).
+		Rounds("client core", "%", each(cluster, load.Sample.ClientLoad))
 }

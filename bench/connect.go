@@ -129,11 +129,11 @@ func (c *connectCmd) report(h *harness, targets []*target.Target, samples map[*t
 			}
 		}
 		row := result.Row{}.Label("server", t.Name).Label("connects", c.Connections).
-			Figure("connects", "1/s", load.Median(rates)).Figure("errors", "", float64(failed))
+			Rounds("connects", "1/s", rates).Figure("errors", "", float64(failed))
 		if t.Process != nil {
-			row = row.Figure("CPU a connect", "µs", load.Median(each[t]))
+			row = row.Rounds("CPU a connect", "µs", each[t])
 			if bare := targets[len(targets)-1]; bare.Name == floorName {
-				row = row.Figure("× floor", "", load.Median(load.Ratios(each[t], each[bare])))
+				row = row.Rounds("× floor", "", load.Ratios(each[t], each[bare]))
 			}
 		}
 		h.record.Add(times.Figures(h.loads(row, t.Process != nil, costs...)))

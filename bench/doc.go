@@ -67,7 +67,9 @@
 // message; for connect it also says by heart what the server says to a peer that
 // subscribes. Server and floor are measured in turn, and a ratio is always one of
 // two measurements of the same round: such ratios hold on a machine where
-// absolute numbers do not. A closed loop sends the next message when the last
+// absolute numbers do not. What is told of several rounds is their median, of a
+// ratio with the least and the most of them; --json has every round's, so that
+// ratios can be reckoned anew. A closed loop sends the next message when the last
 // one has arrived everywhere; a paced load sends at its rate whatever happens,
 // and a message, or a connect, counts from when it was due.
 //

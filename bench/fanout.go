@@ -164,12 +164,12 @@ func (c *fanoutCmd) report(h *harness, n int, cells []*fanoutCell) {
 	for _, cell := range cells {
 		row := result.Row{}.Label("server", cell.target.Name).Label("subscribers", n).
 			Label("in flight", cell.mode.inFlight).Label("publishers", cell.mode.publishers)
-		row = row.Figure("deliveries", "1/s", median(cell.samples, func(s load.Sample) float64 { return float64(s.Frames) / s.Wall.Seconds() }))
-		row = row.Figure("publishes", "1/s", median(cell.samples, func(s load.Sample) float64 { return float64(s.Publishes) / s.Wall.Seconds() }))
-		if each := perDelivery(cell.samples); each != nil {
-			row = row.Figure("CPU a delivery", "µs", load.Median(each))
+		row = row.Rounds("deliveries", "1/s", each(cell.samples, func(s load.Sample) float64 { return float64(s.Frames) / s.Wall.Seconds() }))
+		row = row.Rounds("publishes", "1/s", each(cell.samples, func(s load.Sample) float64 { return float64(s.Publishes) / s.Wall.Seconds() }))
+		if cost := perDelivery(cell.samples); cost != nil {
+			row = row.Rounds("CPU a delivery", "µs", cost)
 			if bare != nil && cell.mode.inFlight == 1 {
-				row = row.Figure("× floor", "", load.Median(load.Ratios(each, bare)))
+				row = row.Rounds("× floor", "", load.Ratios(cost, bare))
 			}
 		}
 		h.record.Add(h.loads(row, cell.target.Process != nil, cell.samples...))
@@ -189,10 +189,11 @@ func perDelivery(samples []load.Sample) []float64 {
 	return each
 }
 
-func median(samples []load.Sample, of func(load.Sample) float64) float64 {
+// each is what samples have.
+func each(samples []load.Sample, of func(load.Sample) float64) []float64 {
 	values := make([]float64, len(samples))
 	for i, s := range samples {
 		values[i] = of(s)
 	}
-	return load.Median(values)
+	return values
 }

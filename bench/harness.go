@@ -291,14 +291,14 @@ func (h *harness) meter(t *target.Target) load.Meter {
 // much of one core others had of theirs: medians over rounds.
 func (h *harness) loads(row result.Row, measured bool, rounds ...load.Sample) result.Row {
 	if measured {
-		row = row.Figure("server core", "%", 100*median(rounds, load.Sample.ServerLoad))
+		row = row.Rounds("server core", "%", each(rounds, load.Sample.ServerLoad))
 		if len(h.serverCores) > 0 {
-			row = row.Figure("others there", "%", 100*median(rounds, load.Sample.ServerTakenShare))
+			row = row.Rounds("others there", "%", each(rounds, load.Sample.ServerTakenLoad))
 		}
 	}
-	row = row.Figure("client core", "%", 100*median(rounds, load.Sample.ClientLoad))
+	row = row.Rounds("client core", "%", each(rounds, load.Sample.ClientLoad))
 	if len(h.clientCores) > 0 {
-		row = row.Figure("others on the client's", "%", 100*median(rounds, load.Sample.ClientTakenShare))
+		row = row.Rounds("others on the client's", "%", each(rounds, load.Sample.ClientTakenLoad))
 	}
 	return row
 }

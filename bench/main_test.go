@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"signalbox/bench/load"
 	"signalbox/bench/result"
 	"signalbox/bench/target"
 )
@@ -190,6 +191,25 @@ func TestAccounts(t *testing.T) {
 	r = measure(t, "presence", "--peers", "30", "--server-bin", server)
 	if frames := figures(r, "frames"); frames[0] < 30 || frames[1] < 15 {
 		t.Errorf("got %v presence frames, want at least one for each snapshot and for each that stayed", frames)
+	}
+}
+
+// TestRatios: those that are told are those of the record's rounds.
+func TestRatios(t *testing.T) {
+	r := measure(t, "connect", "--connections", "20", "--rounds", "3", "--server-bin", server)
+	rounds := func(row result.Row, name string) []float64 {
+		i := slices.IndexFunc(row.Figures, func(f result.Figure) bool { return f.Name == name })
+		if i < 0 || len(row.Figures[i].Rounds) != 3 {
+			t.Fatalf("got %v, want three rounds of %q", row, name)
+		}
+		return row.Figures[i].Rounds
+	}
+	floor := rounds(r.Rows[len(r.Rows)-1], "CPU a connect")
+	for _, row := range r.Rows {
+		want := result.Median(load.Ratios(rounds(row, "CPU a connect"), floor))
+		if got, _ := row.Value("× floor"); got != want {
+			t.Errorf("%s: got %v × floor, want %v", row.Text("server"), got, want)
+		}
 	}
 }
 

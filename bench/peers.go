@@ -241,10 +241,10 @@ func (c *peersCmd) report(h *harness, results *comparison) {
 			continue
 		}
 		h.record.Add(result.Row{}.Label("run", "connect, idle").Label("server", one.name).Label("connections", c.Connections).
-			Figure("CPU a connect", "µs", load.Median(connects)).
-			Figure("× floor", "", load.Median(load.Ratios(connects, floors))).
-			Figure("heap and stacks", "B/conn", results.median(one.name, func(s showing) float64 { return s.idle.memory })).
-			Figure("PSS", "B/conn", results.median(one.name, func(s showing) float64 { return s.idle.pss })))
+			Rounds("CPU a connect", "µs", connects).
+			Rounds("× floor", "", load.Ratios(connects, floors)).
+			Rounds("heap and stacks", "B/conn", results.each(one.name, func(s showing) float64 { return s.idle.memory })).
+			Rounds("PSS", "B/conn", results.each(one.name, func(s showing) float64 { return s.idle.pss })))
 	}
 	for _, n := range c.Subscribers {
 		for _, m := range c.fanout().modes() {
@@ -258,11 +258,11 @@ func (c *peersCmd) report(h *harness, results *comparison) {
 // reportFanOut adds the row of a server under a load. The floor sends once a
 // message and socket whatever is in flight: it is taken of the same load.
 func (r *comparison) reportFanOut(h *harness, name string, l fanoutLoad) {
-	each, floors := r.pairs(name, func(s showing) (float64, bool) {
+	cost, floors := r.pairs(name, func(s showing) (float64, bool) {
 		sample, ok := s.fanout[l]
 		return sample.ServerCPU.Seconds() * 1e6 / float64(sample.Frames), ok && sample.Frames > 0
 	})
-	if len(each) == 0 {
+	if len(cost) == 0 {
 		return
 	}
 	var samples []load.Sample
@@ -273,9 +273,9 @@ func (r *comparison) reportFanOut(h *harness, name string, l fanoutLoad) {
 	}
 	h.record.Add(h.loads(result.Row{}.Label("run", "fan-out").Label("server", name).
 		Label("subscribers", l.subscribers).Label("in flight", l.mode.inFlight).
-		Figure("CPU a delivery", "µs", load.Median(each)).
-		Figure("× floor", "", load.Median(load.Ratios(each, floors))).
-		Figure("deliveries", "1/s", median(samples, func(s load.Sample) float64 { return float64(s.Frames) / s.Wall.Seconds() })), true, samples...))
+		Rounds("CPU a delivery", "µs", cost).
+		Rounds("× floor", "", load.Ratios(cost, floors)).
+		Rounds("deliveries", "1/s", each(samples, func(s load.Sample) float64 { return float64(s.Frames) / s.Wall.Seconds() })), true, samples...))
 }
 
 // pairs returns a figure of a server and of the floor for each round that has
@@ -296,13 +296,12 @@ func (r *comparison) pairs(name string, figure func(showing) (float64, bool)) (o
 	return own, floor
 }
 
-// median is that of a server's figure over the rounds.
-func (r *comparison) median(name string, figure func(showing) float64) float64 {
-	var values []float64
+// each is a server's figure in the rounds.
+func (r *comparison) each(name string, figure func(showing) float64) (values []float64) {
 	for _, shown := range r.rounds {
 		if s, ok := shown[name]; ok {
 			values = append(values, figure(s))
 		}
 	}
-	return load.Median(values)
+	return values
 }

@@ -20,7 +20,7 @@ type presenceCmd struct {
 	Rate        float64       `group:"load" placeholder:"R" help:"Joins a second, each counting from when it was due (default: as fast as --window allows)."`
 	Limit       time.Duration `group:"load" placeholder:"D" default:"60s" help:"Time that rosters may take to become right (default: ${default})."`
 
-	pairLoad float64 // share of a core that the pair takes of the server without a storm
+	pairLoad float64 // of one core, in percent, that the pair takes of the server without a storm
 }
 
 // Validate is called by kong once the flags are parsed.
@@ -175,5 +175,5 @@ func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, ro
 // at rest. In a storm the pair costs less than alone, as it shares turns with the
 // storm, so that this is a little too low.
 func (c *presenceCmd) stormCPU(s load.Sample) time.Duration {
-	return s.ServerCPU - time.Duration(c.pairLoad*float64(s.Wall))
+	return s.ServerCPU - time.Duration(c.pairLoad/100*float64(s.Wall))
 }

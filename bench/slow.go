@@ -167,9 +167,9 @@ func (c *slowCmd) report(h *harness, without, with *slowSide) {
 			continue
 		}
 		row := result.Row{}.Label("stalled", side.name).Label("healthy", c.Subscribers).Label("publishes/s", result.Number(c.Rate))
-		row = side.times.Figures(row).Figure("median p99", "ms", load.Median(side.p99))
+		row = side.times.Figures(row).Rounds("median p99", "ms", side.p99)
 		if side == with {
-			row = row.Figure("× without", "", load.Median(load.Ratios(with.p99, without.p99))).
+			row = row.Rounds("× without", "", load.Ratios(with.p99, without.p99)).
 				Figure("closed", "", float64(side.closed))
 		}
 		h.record.Add(row.Figure("missing", "", float64(side.missing)))

@@ -22,17 +22,18 @@ type Sample struct {
 	Publishes                uint64        // messages that every subscriber has got
 }
 
-// ServerLoad is the share of one core that the server used.
-func (s Sample) ServerLoad() float64 { return s.ServerCPU.Seconds() / s.Wall.Seconds() }
+// ServerLoad is how much of one core the server used, in percent.
+func (s Sample) ServerLoad() float64 { return 100 * s.ServerCPU.Seconds() / s.Wall.Seconds() }
 
-// ServerTakenShare is how much of one core others took of the server's cores.
-func (s Sample) ServerTakenShare() float64 { return s.ServerTaken.Seconds() / s.Wall.Seconds() }
+// ServerTakenLoad is how much of one core others took of the server's cores, in
+// percent.
+func (s Sample) ServerTakenLoad() float64 { return 100 * s.ServerTaken.Seconds() / s.Wall.Seconds() }
 
-// ClientTakenShare is the same of the client's cores.
-func (s Sample) ClientTakenShare() float64 { return s.ClientTaken.Seconds() / s.Wall.Seconds() }
+// ClientTakenLoad is the same of the client's cores.
+func (s Sample) ClientTakenLoad() float64 { return 100 * s.ClientTaken.Seconds() / s.Wall.Seconds() }
 
-// ClientLoad is the share of its core that the busiest client loop used.
-func (s Sample) ClientLoad() float64 { return s.ClientCPU.Seconds() / s.Wall.Seconds() }
+// ClientLoad is how much of its core the busiest client loop used, in percent.
+func (s Sample) ClientLoad() float64 { return 100 * s.ClientCPU.Seconds() / s.Wall.Seconds() }
 
 // Meter reads the counters that a Sample is the difference of.
 type Meter struct {

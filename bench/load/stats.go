@@ -1,22 +1,6 @@
 package load
 
-import (
-	"math"
-	"slices"
-)
-
-// Median is the middle of the values, NaN if there is none.
-func Median(values []float64) float64 {
-	if len(values) == 0 {
-		return math.NaN()
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	mid := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[mid]
-	}
-	return (sorted[mid-1] + sorted[mid]) / 2
-}
+import "math"
 
 // Ratios divides what was measured in the same round; a round that only one of
 // them finished is left out.

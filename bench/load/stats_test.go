@@ -10,25 +10,6 @@ import (
 	"signalbox/bench/result"
 )
 
-func TestMedian(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		values []float64
-		want   float64
-	}{
-		{"one", []float64{3}, 3},
-		{"odd", []float64{9, 1, 5}, 5},
-		{"even", []float64{4, 1, 3, 2}, 2.5},
-	} {
-		if got := Median(tt.values); got != tt.want {
-			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
-		}
-	}
-	if got := Median(nil); !math.IsNaN(got) {
-		t.Errorf("none: got %v, want no number", got)
-	}
-}
-
 func TestRatios(t *testing.T) {
 	if got, want := Ratios([]float64{2, 9, 1}, []float64{1, 3}), []float64{2, 3}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

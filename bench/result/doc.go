@@ -4,7 +4,7 @@
 // # Terms
 //
 // A Row is what was measured under one set of conditions, its labels; a Figure
-// is one value with its unit. Rows of a record need not have the same figures.
+// is one value with its unit, and, if it is a median, the rounds that it is of. Rows of a record need not have the same figures.
 //
 // # Ownership
 //

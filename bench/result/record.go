@@ -55,6 +55,9 @@ type Figure struct {
 	Name  string  `json:"name"`
 	Unit  string  `json:"unit"` // "" for counts and ratios
 	Value float64 `json:"value"`
+	// Rounds are what each round has shown, if there were rounds: Value is their
+	// median. Those of a ratio are of the same rounds as those of what it divides.
+	Rounds []float64 `json:"rounds,omitempty"`
 }
 
 // Label adds a condition and returns the row.
@@ -66,12 +69,36 @@ func (r Row) Label(name string, value any) Row {
 // Figure adds a measured value and returns the row. What is no number, such as
 // the slope of a single point, was not measured and is left out.
 func (r Row) Figure(name, unit string, value float64) Row {
-	if math.IsNaN(value) || math.IsInf(value, 0) {
+	if noNumber(value) {
 		return r
 	}
-	r.Figures = append(slices.Clip(r.Figures), Figure{name, unit, value})
+	r.Figures = append(slices.Clip(r.Figures), Figure{Name: name, Unit: unit, Value: value})
 	return r
 }
+
+// Rounds adds the median of what rounds have shown, and the rounds.
+func (r Row) Rounds(name, unit string, values []float64) Row {
+	row := r.Figure(name, unit, Median(values))
+	if len(row.Figures) > len(r.Figures) && !slices.ContainsFunc(values, noNumber) { // JSON has no other
+		row.Figures[len(row.Figures)-1].Rounds = slices.Clone(values)
+	}
+	return row
+}
+
+// Median is the middle of the values, NaN if there is none.
+func Median(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	mid := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[mid]
+	}
+	return (sorted[mid-1] + sorted[mid]) / 2
+}
+
+func noNumber(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
 
 // Value returns a figure by name.
 func (r Row) Value(name string) (float64, bool) {

@@ -16,7 +16,7 @@ func sample() *Record {
 		Scenario: "fanout", Command: []string{"bench", "fanout"}, Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		Seconds: 1.5, Machine: Machine{"abc", "go1.26", "6.1", "A CPU", 4}, Params: map[string]string{},
 	}
-	r.Add(Row{}.Label("server", "signalbox").Label("subscribers", 100).Figure("deliveries", "1/s", 123456.7).Figure("× floor", "", 1.0512))
+	r.Add(Row{}.Label("server", "signalbox").Label("subscribers", 100).Rounds("deliveries", "1/s", []float64{123456.7, 99}).Rounds("× floor", "", []float64{1.0512, 0.5, 1.5}))
 	r.Add(Row{}.Label("server", "floor").Label("subscribers", 100).Figure("deliveries", "1/s", 99).Figure("extra", "µs", 0.12345))
 	r.Add(Row{}.Label("what", "end").Figure("errors", "", 0))
 	r.Note("a note of %d", 1)
@@ -31,9 +31,9 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `fanout · abc · go1.26 · A CPU, 4 cores · 6.1
-     server  subscribers  deliveries [1/s]  × floor  extra [µs]
-  signalbox          100            123457     1.05            
-      floor          100                99                0.123
+     server  subscribers  deliveries [1/s]          × floor  extra [µs]
+  signalbox          100             61778  1.05 (0.5–1.50)            
+      floor          100                99                        0.123
   what  errors
    end       0
 · a note of 1
@@ -99,6 +99,43 @@ func TestRow(t *testing.T) {
 	}
 	if row := base.Figure("n", "", math.NaN()).Figure("i", "", math.Inf(1)); len(row.Figures) != 1 {
 		t.Errorf("what is no number is a figure: %v", row.Figures)
+	}
+}
+
+// TestRounds: what is told of rounds can be reckoned anew from the record.
+func TestRounds(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		values []float64
+		want   []Figure
+	}{
+		{"none", nil, nil},
+		{"several", []float64{3, 1, 2}, []Figure{{"x", "s", 2, []float64{3, 1, 2}}}},
+		{"one is no number", []float64{3, math.Inf(1), 2}, []Figure{{"x", "s", 3, nil}}},
+		{"the median is none", []float64{math.NaN()}, nil},
+	} {
+		if got := (Row{}).Rounds("x", "s", tt.values); !reflect.DeepEqual(got.Figures, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, got.Figures, tt.want)
+		}
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		values []float64
+		want   float64
+	}{
+		{"one", []float64{3}, 3},
+		{"odd", []float64{9, 1, 5}, 5},
+		{"even", []float64{4, 1, 3, 2}, 2.5},
+	} {
+		if got := Median(tt.values); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	if got := Median(nil); !math.IsNaN(got) {
+		t.Errorf("none: got %v, want no number", got)
 	}
 }
 

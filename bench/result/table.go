@@ -69,13 +69,22 @@ func table(w io.Writer, rows []Row) error {
 		for _, f := range figures {
 			cell := ""
 			if i := slices.IndexFunc(row.Figures, func(g Figure) bool { return heading(g) == heading(f) }); i >= 0 {
-				cell = Number(row.Figures[i].Value)
+				cell = row.Figures[i].cell()
 			}
 			line = append(line, cell)
 		}
 		fmt.Fprintln(t, strings.Join(line, "\t")+"\t")
 	}
 	return t.Flush()
+}
+
+// cell is the value and, of a ratio, the least and the most of the rounds: one
+// that rests on few of them is worth no more than these say.
+func (f Figure) cell() string {
+	if f.Unit != "" || len(f.Rounds) < 2 {
+		return Number(f.Value)
+	}
+	return fmt.Sprintf("%s (%s–%s)", Number(f.Value), Number(slices.Min(f.Rounds)), Number(slices.Max(f.Rounds)))
 }
 
 // columns are the figures that occur, in the order of their first appearance.

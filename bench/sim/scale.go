@@ -93,10 +93,10 @@ func (r *run) compare(lanes []*lane, k int, cost time.Duration) error {
 	}
 	for i, l := range lanes {
 		r.add(Scale, result.Row{}.Label("subscribers", r.Subscribers).Label("write cost", cost).Label("in flight", k).Label("loops", l.loops).
-			Figure("deliveries", "1/s", load.Median(rates[i])).
-			Figure("× first", "", load.Median(load.Ratios(rates[i], rates[0]))).
-			Figure("CPU a write", "ns", load.Median(each[i])).
-			Figure("loop cores", "%", load.Median(busy[i])))
+			Rounds("deliveries", "1/s", rates[i]).
+			Rounds("× first", "", load.Ratios(rates[i], rates[0])).
+			Rounds("CPU a write", "ns", each[i]).
+			Rounds("loop cores", "%", busy[i]))
 	}
 	return nil
 }
