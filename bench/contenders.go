@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"signalbox/bench/result"
 	"signalbox/bench/target"
 )
 
@@ -118,6 +119,7 @@ func (w *workshop) server(ctx context.Context) (func(context.Context) (*target.T
 		if err := target.Build(ctx, bin, "signalbox/cmd/signalbox"); err != nil {
 			return nil, err
 		}
+		w.h.record.Server = result.Checkout()
 	}
 	return func(ctx context.Context) (*target.Target, error) {
 		return target.StartOwn(ctx, target.Own{Bin: bin, Loops: f.Loops, Cores: w.h.serverCores,

@@ -172,6 +172,7 @@ func (h *harness) server(ctx context.Context, flags ...string) (*target.Target, 
 	var t *target.Target
 	var err error
 	if f.URL != "" {
+		h.record.Note("the machine told is that of the load")
 		t, err = target.Running(f.URL, target.Key{ID: f.SKID, Secret: f.SKSecret}, f.PID)
 	} else {
 		own := h.own(flags...)
@@ -182,6 +183,7 @@ func (h *harness) server(ctx context.Context, flags ...string) (*target.Target, 
 		return nil, err
 	}
 	h.targets = append(h.targets, t)
+	h.record.Server = t.Commit
 	return t, nil
 }
 

@@ -262,7 +262,13 @@ func TestRunningServer(t *testing.T) {
 	if r.Params["connections"] != "10" || r.Params["window"] != "64" {
 		t.Errorf("got parameters %v", r.Params)
 	}
+	if r.Server != "" {
+		t.Errorf("without --pid: got server %q, though nothing tells which it is", r.Server)
+	}
 	r = measure(t, append([]string{"connect", "--connections", "10", "--rounds", "1", "--no-floor"}, pid...)...)
+	if r.Server != own.Commit {
+		t.Errorf("with --pid: got server %q, want %q", r.Server, own.Commit)
+	}
 	if len(figures(r, "CPU a connect")) != 1 {
 		t.Errorf("with --pid: got %v", r.Rows)
 	}

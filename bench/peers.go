@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,7 +102,7 @@ func (c *peersCmd) Run(ctx context.Context, std *stdio) error {
 }
 
 // compare lets the contenders take turns. One that fails is noted and takes no
-// further part; the floor must not.
+// further part; the floor and this project's server must not.
 func (c *peersCmd) compare(ctx context.Context, h *harness, results *comparison) error {
 	failed := make(map[string]bool)
 	for round := range c.Rounds {
@@ -117,8 +118,8 @@ func (c *peersCmd) compare(ctx context.Context, h *harness, results *comparison)
 				shown[one.name] = s
 			case ctx.Err() != nil:
 				return ctx.Err()
-			case one.name == floorName:
-				return fmt.Errorf("the floor: %w", err)
+			case one.name == floorName || one.name == serverName:
+				return fmt.Errorf("%s: %w", one.name, err)
 			default:
 				h.record.Note("%s is left out from round %d on: %s", one.name, round+1, err)
 				failed[one.name] = true
@@ -133,6 +134,9 @@ func (c *peersCmd) show(ctx context.Context, h *harness, one contender) (s showi
 	t, err := one.start(ctx)
 	if err != nil {
 		return s, err
+	}
+	if one.name == serverName {
+		h.record.Server = cmp.Or(t.Commit, h.record.Server)
 	}
 	defer func() {
 		// Connections of a failed measurement must not outlive it.

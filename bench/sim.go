@@ -62,7 +62,7 @@ func (c *simCmd) Run(ctx context.Context, std *stdio) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	record := result.New("sim", os.Args)
-	record.Params = std.params
+	record.Params, record.Server = std.params, record.Machine.Commit // it is in this program
 	var p *progress
 	what := ""
 	tell := func(now string, done, total int) {

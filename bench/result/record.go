@@ -2,6 +2,7 @@ package result
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -23,15 +25,16 @@ type Record struct {
 	Started  time.Time         `json:"started"`
 	Seconds  float64           `json:"seconds"`
 	Machine  Machine           `json:"machine"`
+	Server   string            `json:"server,omitempty"` // commit of the server measured, "" if not known
 	Params   map[string]string `json:"params"`
 	Rows     []Row             `json:"rows"`
 	Notes    []string          `json:"notes,omitempty"`
 	Partial  bool              `json:"partial,omitempty"` // ended before it was done
 }
 
-// Machine is where and with what a scenario ran.
+// Machine is where the load came from, and what made it.
 type Machine struct {
-	Commit string `json:"commit"` // "" outside of a repository
+	Commit string `json:"commit"` // of the harness, "" if not known
 	Go     string `json:"go"`
 	Kernel string `json:"kernel"`
 	CPU    string `json:"cpu"`
@@ -142,14 +145,49 @@ func redact(command []string) []string {
 
 func here() Machine {
 	m := Machine{Go: runtime.Version(), Cores: runtime.NumCPU(), CPU: cpuModel()}
-	if out, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output(); err == nil {
-		m.Commit = strings.TrimSpace(string(out))
+	if info, ok := debug.ReadBuildInfo(); ok {
+		m.Commit = cmp.Or(Commit(info), Checkout())
 	}
 	var name unix.Utsname
 	if unix.Uname(&name) == nil {
 		m.Kernel = unix.ByteSliceToString(name.Release[:])
 	}
 	return m
+}
+
+// Commit is the one that a Go program was built from, with "-dirty" behind it if
+// files had changed; "" if its build recorded none.
+func Commit(info *debug.BuildInfo) string {
+	settings := make(map[string]string, len(info.Settings))
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	commit := fmt.Sprintf("%.12s", settings["vcs.revision"])
+	if commit != "" && settings["vcs.modified"] == "true" {
+		commit += dirty
+	}
+	return commit
+}
+
+const dirty = "-dirty"
+
+// Checkout is the commit of this module's repository that we are in, "" if we are
+// in none or in another's: of what is built here, for which go run, unlike go
+// build, records none.
+func Checkout() string {
+	root, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		return ""
+	}
+	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "go.mod"))
+	if err != nil || !bytes.HasPrefix(text, []byte("module signalbox\n")) {
+		return ""
+	}
+	out, err := exec.Command("git", "describe", "--always", "--exclude=*", "--dirty="+dirty, "--abbrev=12").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }
 
 func cpuModel() string {

@@ -2,8 +2,11 @@ package result
 
 import (
 	"math"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -30,7 +33,7 @@ func TestTable(t *testing.T) {
 	if err := r.Table(&text); err != nil {
 		t.Fatal(err)
 	}
-	want := `fanout · abc · go1.26 · A CPU, 4 cores · 6.1
+	want := `fanout · server of unknown commit · harness abc · go1.26 · A CPU, 4 cores · 6.1
      server  subscribers  deliveries [1/s]          × floor  extra [µs]
   signalbox          100             61778  1.05 (0.5–1.50)            
       floor          100                99                        0.123
@@ -56,6 +59,52 @@ func TestWriteAndRead(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestCommit(t *testing.T) {
+	const revision = "0123456789abcdef0123456789abcdef01234567"
+	for _, tt := range []struct {
+		name, revision, modified string
+		want                     string
+	}{
+		{"clean", revision, "false", "0123456789ab"},
+		{"changed", revision, "true", "0123456789ab-dirty"},
+		{"not recorded", "", "", ""},
+	} {
+		info := &debug.BuildInfo{Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: tt.revision}, {Key: "vcs.modified", Value: tt.modified}}}
+		if got := Commit(info); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestCheckout: where we happen to be is not what was measured, unless it is the
+// module's own repository.
+func TestCheckout(t *testing.T) {
+	t.Chdir(t.TempDir())
+	git := func(args ...string) {
+		if out, err := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %s: %v: %s", args, err, out)
+		}
+	}
+	git("init", "-q")
+	for _, tt := range []struct {
+		name, module string
+		known        bool
+	}{
+		{"another's", "elsewhere", false},
+		{"a name that begins alike", "signalbox/other", false},
+		{"ours", "signalbox", true},
+	} {
+		if err := os.WriteFile("go.mod", []byte("module "+tt.module+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		git("add", "go.mod")
+		git("commit", "-qm", tt.name)
+		if got := Checkout(); (len(got) == 12) != tt.known || got == "" == tt.known {
+			t.Errorf("%s: got %q, known: %t", tt.name, got, tt.known)
+		}
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // Table prints a record for people: a line a row, and a table for each run of
 // rows that have the same labels.
 func (r *Record) Table(w io.Writer) error {
-	fmt.Fprintf(w, "%s · %s · %s · %s, %d cores · %s\n", r.Scenario, orUnknown(r.Machine.Commit), r.Machine.Go, r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel)
+	fmt.Fprintf(w, "%s · server %s · harness %s · %s · %s, %d cores · %s\n", r.Scenario, orUnknown(r.Server), orUnknown(r.Machine.Commit), r.Machine.Go, r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel)
 	for start, end := 0, 0; start < len(r.Rows); start = end {
 		for end = start + 1; end < len(r.Rows) && sameLabels(r.Rows[start], r.Rows[end]); end++ {
 		}
@@ -32,7 +32,7 @@ func (r *Record) Table(w io.Writer) error {
 
 func orUnknown(s string) string {
 	if s == "" {
-		return "unknown commit"
+		return "of unknown commit"
 	}
 	return s
 }

@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"crypto/tls"
+	"debug/buildinfo"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"signalbox/bench/result"
 )
 
 // Target is a server under test.
@@ -26,6 +29,7 @@ type Target struct {
 	Process     *Process         // nil if it cannot be measured
 	Broker      *Process         // the NATS server between a cluster's nodes, nil if there is none
 	Admin       string           // address of the admin listener, "" if unknown
+	Commit      string           // that a server of this project was built from, "" if unknown
 	dir         string           // files of a server of ours
 	certificate *Certificate     // of a server of ours with TLS
 	behind      *Target          // the server that a terminator stands before
@@ -88,6 +92,7 @@ func Running(rawURL string, key Key, pid int) (*Target, error) {
 	t := &Target{Name: "signalbox", Addr: addr, Dialect: &Signalbox{Host: u.Host, Path: path, Key: key}}
 	if pid != 0 {
 		t.Process, err = Attach(pid)
+		t.Commit = commitOf(fmt.Sprintf("/proc/%d/exe", pid))
 	}
 	return t, err
 }
@@ -131,7 +136,9 @@ func StartOwn(ctx context.Context, own Own) (t *Target, err error) {
 			_ = os.RemoveAll(dir)
 		}
 	}()
+	commit := commitOf(own.Bin)
 	if own.Bin == "" {
+		commit = result.Checkout()
 		own.Bin = filepath.Join(dir, "signalbox")
 		if err := Build(ctx, own.Bin, "signalbox/cmd/signalbox"); err != nil {
 			return nil, err
@@ -148,7 +155,7 @@ func StartOwn(ctx context.Context, own Own) (t *Target, err error) {
 	if err := os.WriteFile(apps, fmt.Appendf(nil, appsTemplate, key.ID, key.Secret), 0o600); err != nil {
 		return nil, err
 	}
-	t = &Target{Name: "signalbox", dir: dir}
+	t = &Target{Name: "signalbox", Commit: commit, dir: dir}
 	if t.certificate, err = newCertificate(dir); err != nil {
 		return nil, err
 	}
@@ -210,6 +217,15 @@ func (t *Target) listening(line string) (addr string, ok bool) {
 	}
 	t.Admin = entry.Admin
 	return entry.Addr, true
+}
+
+// commitOf is the commit that a Go program was built from, "" if it does not tell.
+func commitOf(bin string) string {
+	info, err := buildinfo.ReadFile(bin)
+	if err != nil {
+		return ""
+	}
+	return result.Commit(info)
 }
 
 // Build compiles a command of this module.
