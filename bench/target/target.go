@@ -103,6 +103,9 @@ func resolve(hostPort string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, err
 	}
 	addr := tcp.AddrPort()
+	if !addr.Addr().IsValid() {
+		return netip.AddrPort{}, fmt.Errorf("%q names no host", hostPort)
+	}
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), nil
 }
 

@@ -30,6 +30,8 @@ func TestRunning(t *testing.T) {
 		{"no port", "ws://127.0.0.1", "127.0.0.1:80", "/v1", false},
 		{"IPv6", "ws://[::1]:8080", "[::1]:8080", "/v1", false},
 		{"TLS", "wss://127.0.0.1:8080", "", "", true},
+		{"no host", "ws://", "", "", true},
+		{"no host but a port", "ws://:8080", "", "", true},
 		{"no URL", "127.0.0.1:8080", "", "", true},
 		{"no port number", "ws://127.0.0.1:x", "", "", true},
 	} {
