@@ -91,7 +91,7 @@ func (c *soakCmd) Run(ctx context.Context, std *stdio) error {
 // holding is what a server holds.
 type holding struct {
 	memory      target.Memory
-	live        int64 // bytes of its heap after a collection; 0: not known
+	live        int64 // bytes of its heap after a collection, if its admin address is known
 	descriptors int
 }
 
@@ -143,8 +143,10 @@ func (c *soakCmd) sample(ctx context.Context, h *harness, t *target.Target, mix 
 			Figure("deliveries", "1/s", float64(arrived-last)/every.Seconds()).Figure("errors", "", float64(faults))
 		last = arrived
 		if t.Process != nil {
-			row = row.Figure("PSS", "MiB", float64(held.memory.PSS)/(1<<20)).Figure("live heap", "MiB", float64(held.live)/(1<<20)).
-				Figure("descriptors", "", float64(held.descriptors))
+			row = row.Figure("PSS", "MiB", float64(held.memory.PSS)/(1<<20)).Figure("descriptors", "", float64(held.descriptors))
+			if t.Admin != "" {
+				row = row.Figure("live heap", "MiB", float64(held.live)/(1<<20))
+			}
 			x, pss, live = append(x, time.Since(start).Hours()), append(pss, float64(held.memory.PSS)), append(live, float64(held.live))
 		}
 		h.record.Add(row)
@@ -152,8 +154,10 @@ func (c *soakCmd) sample(ctx context.Context, h *harness, t *target.Target, mix 
 	if half := len(x) / 2; len(x)-half >= 2 {
 		// The first half is the heap growing to its size, and pages of the program
 		// that are needed for the first time.
-		h.record.Note("in the second half PSS grows by %s MiB an hour, the live heap by %s",
-			result.Number(load.Slope(x[half:], pss[half:])/(1<<20)), result.Number(load.Slope(x[half:], live[half:])/(1<<20)))
+		h.record.Note("in the second half PSS grows by %s MiB an hour", result.Number(load.Slope(x[half:], pss[half:])/(1<<20)))
+		if t.Admin != "" {
+			h.record.Note("in the second half the live heap grows by %s MiB an hour", result.Number(load.Slope(x[half:], live[half:])/(1<<20)))
+		}
 	}
 	return nil
 }
@@ -182,8 +186,10 @@ func (c *soakCmd) leaks(ctx context.Context, h *harness, t *target.Target, befor
 	}
 	row := result.Row{}.Label("rest", "no clients").
 		Figure("PSS", "MiB", float64(after.memory.PSS)/(1<<20)).Figure("PSS before", "MiB", float64(before.memory.PSS)/(1<<20)).
-		Figure("live heap", "MiB", float64(after.live)/(1<<20)).Figure("live heap before", "MiB", float64(before.live)/(1<<20)).
 		Figure("descriptors", "", float64(after.descriptors)).Figure("descriptors before", "", float64(before.descriptors))
+	if t.Admin != "" {
+		row = row.Figure("live heap", "MiB", float64(after.live)/(1<<20)).Figure("live heap before", "MiB", float64(before.live)/(1<<20))
+	}
 	goroutines := 0
 	if c.URL == "" {
 		// It ends the server, so it comes last.
