@@ -229,10 +229,11 @@ func (h *harness) terminated(ctx context.Context) (*target.Target, error) {
 }
 
 // serverAndFloor returns the server under test and, unless it is not wanted,
-// the floor, last.
+// the floor, last. Beside a server that somebody else has started there is none:
+// it has neither its cores nor, perhaps, its machine.
 func (h *harness) serverAndFloor(ctx context.Context, noFloor bool) ([]*target.Target, error) {
 	server, err := h.server(ctx)
-	if err != nil || noFloor {
+	if err != nil || noFloor || h.flags.URL != "" {
 		return []*target.Target{server}, err
 	}
 	if h.flags.TLS {
