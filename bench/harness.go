@@ -50,6 +50,17 @@ type outputFlags struct {
 	JSON string `name:"json" group:"output" placeholder:"FILE" help:"Also write the raw results here."`
 }
 
+// try tells whether results can be written before they are waited for.
+func (f outputFlags) try() error {
+	if f.JSON == "" {
+		return nil
+	}
+	if err := result.Writable(f.JSON); err != nil {
+		return fmt.Errorf("--json: %w", err)
+	}
+	return nil
+}
+
 type commonFlags struct {
 	targetFlags `embed:""`
 	loadFlags   `embed:""`
@@ -95,6 +106,9 @@ const maxClientLoops = 2
 // newHarness prepares a scenario: raises the descriptor limit, divides the
 // cores between server and clients, and starts the clients.
 func newHarness(scenario string, flags *commonFlags, std *stdio) (*harness, error) {
+	if err := flags.try(); err != nil {
+		return nil, err
+	}
 	h := &harness{flags: flags, std: std, record: result.New(scenario, os.Args)}
 	h.record.Params = std.params
 	var err error

@@ -252,7 +252,10 @@ func TestRunningServer(t *testing.T) {
 	there := []string{"--url", "ws://" + own.Addr.String(), "--sk-id", key.ID, "--sk-secret", key.Secret}
 	pid := append([]string{"--pid", fmt.Sprint(own.Process.PID)}, there...)
 
-	r := measure(t, append([]string{"connect", "--connections", "10", "--rounds", "1", "--no-floor"}, there...)...)
+	r := measure(t, append([]string{"connect", "--connections", "10", "--rounds", "1"}, there...)...)
+	if len(r.Rows) != 1 {
+		t.Errorf("got %v, want no floor beside a server that may be elsewhere", r.Rows)
+	}
 	if len(figures(r, "connects")) != 1 || len(figures(r, "CPU a connect")) != 0 {
 		t.Errorf("without --pid: got %v", r.Rows)
 	}
@@ -273,6 +276,10 @@ func TestRunningServer(t *testing.T) {
 		t.Errorf("with --pid: got %v", r.Rows)
 	}
 	measure(t, append([]string{"reconnect", "--connections", "10"}, there...)...)
+	soak := []string{"soak", "--peers", "4", "--channels", "2", "--churn", "0", "--for", "200ms", "--samples", "1"}
+	if r = measure(t, append(soak, pid...)...); len(figures(r, "PSS")) != 2 || len(figures(r, "live heap")) != 0 {
+		t.Errorf("soak with --pid: got %v, want PSS, and no live heap, which nobody tells", r.Rows)
+	}
 
 	wrong := append([]string{"connect", "--connections", "5", "--rounds", "1"}, there[:5]...)
 	if o := execute(t.Context(), t, append(wrong, strings.Repeat("x", 48))...); o.status != 1 || !strings.Contains(o.err, "close code 4001") {
@@ -384,6 +391,8 @@ func TestBadFlags(t *testing.T) {
 		{"fewer and fewer nodes", "cluster --nodes 2,1", "--nodes"},
 		{"no such part", "cluster --parts fanout,lunch", "--parts"},
 		{"nobody to hold", "cluster --parts held --connections 2", "--connections"},
+		{"results into a directory", "fanout --json .", "--json"},
+		{"simulated results into a directory", "sim --json .", "--json"},
 		{"no file", "report nowhere.json", "nowhere.json"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

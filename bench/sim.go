@@ -59,6 +59,9 @@ func strictlyGrowing(numbers []int) bool {
 
 // Run simulates.
 func (c *simCmd) Run(ctx context.Context, std *stdio) error {
+	if err := c.try(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	record := result.New("sim", os.Args)

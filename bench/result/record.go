@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -216,6 +217,24 @@ func (r *Record) Note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
+// Writable tells whether a record can be written to a path, before there is one.
+// Directories on the way are made.
+func Writable(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: no regular file", path) // the rename would replace it, or fail
+	}
+	if err := os.WriteFile(path+fresh, nil, 0o644); err != nil {
+		return err
+	}
+	return os.Remove(path + fresh)
+}
+
+// fresh is the end of a file's name until it is whole.
+const fresh = ".new"
+
 // Write writes the record as JSON, replacing the file at once. Directories on
 // the way are made.
 func (r *Record) Write(path string) error {
@@ -223,14 +242,13 @@ func (r *Record) Write(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := Writable(path); err != nil {
 		return err
 	}
-	temp := path + ".new"
-	if err := os.WriteFile(temp, append(text, '\n'), 0o644); err != nil {
-		return err
+	if err := os.WriteFile(path+fresh, append(text, '\n'), 0o644); err != nil {
+		return errors.Join(err, os.Remove(path+fresh))
 	}
-	return os.Rename(temp, path)
+	return os.Rename(path+fresh, path)
 }
 
 // Read reads a record.

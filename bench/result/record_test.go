@@ -108,6 +108,34 @@ func TestCheckout(t *testing.T) {
 	}
 }
 
+func TestWritable(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("as it was"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, path string
+		fault      bool
+	}{
+		{"new", filepath.Join(dir, "a", "b.json"), false},
+		{"there already", file, false},
+		{"a directory", dir, true},
+		{"below a file", filepath.Join(file, "b.json"), true},
+		{"a device", os.DevNull, true},
+	} {
+		if err := Writable(tt.path); (err != nil) != tt.fault {
+			t.Errorf("%s: got %v, want an error: %t", tt.name, err, tt.fault)
+		}
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "as it was" {
+		t.Errorf("the file is %q now, %v", text, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*"+fresh)); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty.json")
