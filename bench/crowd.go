@@ -36,7 +36,7 @@ func (c crowdCmd) Run(ctx context.Context, std *stdio) error {
 	if _, err := raiseLimit(); err != nil {
 		return err
 	}
-	t, err := target.Running("ws://"+c.To, target.Key{ID: c.SKID, Secret: c.SKSecret}, 0)
+	t, err := target.Running(target.Remote{URL: "ws://" + c.To, Key: target.Key{ID: c.SKID, Secret: c.SKSecret}})
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,8 @@
 //	held     --connections idle ones over as many nodes as it takes, with a client
 //	         process for each node and step: bytes a connection, connects
 //
-// With --url the load goes to a running server, over plain ws. It needs a secret
+// With --url the load goes to a running server, over ws or wss (--ca, --insecure),
+// and there is no floor to compare with. It needs a secret
 // key whose patterns allow all names, a message rate that lets a publisher
 // through (--message-rate 0), and, if clients come from few addresses, no
 // --connect-rate. CPU and memory are measured if the server runs on this machine

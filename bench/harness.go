@@ -22,10 +22,13 @@ import (
 
 // targetFlags say which server to measure.
 type targetFlags struct {
-	URL      string `name:"url" group:"target" placeholder:"URL" help:"A running server, ws://host:port (default: build and start one)."`
+	URL      string `name:"url" group:"target" placeholder:"URL" help:"A running server, ws://host:port or wss://host:port (default: build and start one)."`
 	SKID     string `name:"sk-id" group:"target" placeholder:"ID" help:"Id of a secret key of that server's app; its patterns must allow all names."`
 	SKSecret string `name:"sk-secret" env:"BENCH_SK_SECRET" group:"target" placeholder:"SECRET" help:"Its secret."`
 	PID      int    `name:"pid" group:"target" placeholder:"PID" help:"Its process, if it runs here: CPU and memory are measured then."`
+
+	CA       string `name:"ca" group:"target" placeholder:"FILE" help:"Certificates to trust, PEM, if --url is wss (default: the system's)."`
+	Insecure bool   `group:"target" help:"Trust any certificate."`
 
 	ServerBin   string   `group:"target" placeholder:"FILE" help:"Binary to start instead of building one."`
 	ServerFlags string   `group:"target" placeholder:"FLAGS" help:"Further flags of serve for the server that is started, in one argument."`
@@ -74,6 +77,8 @@ func (c *commonFlags) Validate() error {
 		return errors.New("--url needs --sk-id and --sk-secret")
 	case c.URL == "" && c.PID != 0:
 		return errors.New("--pid is for a server given with --url")
+	case !strings.HasPrefix(c.URL, "wss:") && (c.CA != "" || c.Insecure):
+		return errors.New("--ca and --insecure are for a --url that is wss")
 	case c.URL != "" && c.TLS:
 		return errors.New("--tls is for a server that the harness starts")
 	case c.Loops < 1:
@@ -187,7 +192,7 @@ func (h *harness) server(ctx context.Context, flags ...string) (*target.Target, 
 	var err error
 	if f.URL != "" {
 		h.record.Note("the machine told is that of the load")
-		t, err = target.Running(f.URL, target.Key{ID: f.SKID, Secret: f.SKSecret}, f.PID)
+		t, err = target.Running(target.Remote{URL: f.URL, Key: target.Key{ID: f.SKID, Secret: f.SKSecret}, PID: f.PID, CA: f.CA, Insecure: f.Insecure})
 	} else {
 		own := h.own(flags...)
 		own.TLS = f.TLS

@@ -287,6 +287,25 @@ func TestRunningServer(t *testing.T) {
 	}
 }
 
+// TestRunningServerTLS measures one that speaks TLS, whose certificate nobody knows.
+func TestRunningServerTLS(t *testing.T) {
+	own, err := target.StartOwn(t.Context(), target.Own{Bin: server, Loops: 1, TLS: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := own.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	key := own.Signalbox().Key
+	args := []string{"connect", "--connections", "10", "--rounds", "1", "--url", "wss://" + own.Addr.String(), "--sk-id", key.ID, "--sk-secret", key.Secret}
+	if o := execute(t.Context(), t, args...); o.status != 1 || !strings.Contains(o.err, "certificate") {
+		t.Errorf("got status %d, %q, want 1 and that the certificate is not trusted", o.status, o.err)
+	}
+	measure(t, append(args, "--insecure")...)
+}
+
 // TestInterrupt: what there is when the user has had enough is the result.
 func TestInterrupt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record.json")
@@ -386,7 +405,9 @@ func TestBadFlags(t *testing.T) {
 		{"none stalled", "slow --stalled 0", "--stalled"},
 		{"more channels than peers", "soak --peers 2 --channels 3", "--channels"},
 		{"TLS of a running server", "connect --tls --url ws://127.0.0.1:1 --sk-id a --sk-secret b", "--tls"},
-		{"TLS", "connect --url wss://127.0.0.1:1 --sk-id a --sk-secret b", "ws"},
+		{"no WebSocket", "connect --url https://127.0.0.1:1 --sk-id a --sk-secret b", "wss"},
+		{"no certificate", "connect --url wss://127.0.0.1:1 --sk-id a --sk-secret b --ca main_test.go", "--ca"},
+		{"a certificate for nothing", "connect --url ws://127.0.0.1:1 --sk-id a --sk-secret b --insecure", "--insecure"},
 		{"cluster of a running server", "cluster --url ws://127.0.0.1:1 --sk-id a --sk-secret b", "--url"},
 		{"fewer and fewer nodes", "cluster --nodes 2,1", "--nodes"},
 		{"no such part", "cluster --parts fanout,lunch", "--parts"},

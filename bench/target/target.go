@@ -1,8 +1,10 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"debug/buildinfo"
 	"encoding/json"
 	"errors"
@@ -67,19 +69,33 @@ func (t *Target) Close() error {
 	return err
 }
 
-// Running describes a server that somebody else has started. pid is 0 if it
-// cannot be measured.
-func Running(rawURL string, key Key, pid int) (*Target, error) {
-	u, err := url.Parse(rawURL)
+// Remote says where a server is that somebody else has started.
+type Remote struct {
+	URL      string
+	Key      Key
+	PID      int    // of its process if it runs here, 0: it cannot be measured
+	CA       string // file with the certificates to trust, PEM; the system's if empty
+	Insecure bool   // any certificate will do
+}
+
+// Running describes a server that somebody else has started.
+func Running(r Remote) (*Target, error) {
+	u, err := url.Parse(r.URL)
 	if err != nil {
 		return nil, fmt.Errorf("--url: %w", err)
 	}
-	if u.Scheme != "ws" {
-		return nil, fmt.Errorf("--url: the scheme is %q, it must be ws: put the load on the server, not on the proxy before it", u.Scheme)
-	}
+	var trust *tls.Config
 	port := u.Port()
-	if port == "" {
-		port = "80"
+	switch u.Scheme {
+	case "ws":
+		port = cmp.Or(port, "80")
+	case "wss":
+		port = cmp.Or(port, "443")
+		if trust, err = r.trust(u.Hostname()); err != nil {
+			return nil, fmt.Errorf("--ca: %w", err)
+		}
+	default:
+		return nil, fmt.Errorf("--url: the scheme is %q, it must be ws or wss", u.Scheme)
 	}
 	addr, err := resolve(net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
@@ -89,12 +105,29 @@ func Running(rawURL string, key Key, pid int) (*Target, error) {
 	if path == "" || path == "/" {
 		path = "/v1"
 	}
-	t := &Target{Name: "signalbox", Addr: addr, Dialect: &Signalbox{Host: u.Host, Path: path, Key: key}}
-	if pid != 0 {
-		t.Process, err = Attach(pid)
-		t.Commit = commitOf(fmt.Sprintf("/proc/%d/exe", pid))
+	t := &Target{Name: "signalbox", Addr: addr, Dialect: &Signalbox{Host: u.Host, Path: path, Key: r.Key, TLS: trust}}
+	if r.PID != 0 {
+		t.Process, err = Attach(r.PID)
+		t.Commit = commitOf(fmt.Sprintf("/proc/%d/exe", r.PID))
 	}
 	return t, err
+}
+
+// trust is how a client checks the server's certificate.
+func (r Remote) trust(host string) (*tls.Config, error) {
+	cfg := &tls.Config{ServerName: host, InsecureSkipVerify: r.Insecure, DynamicRecordSizingDisabled: true}
+	if r.CA == "" {
+		return cfg, nil
+	}
+	text, err := os.ReadFile(r.CA)
+	if err != nil {
+		return nil, err
+	}
+	cfg.RootCAs = x509.NewCertPool()
+	if !cfg.RootCAs.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate", r.CA)
+	}
+	return cfg, nil
 }
 
 func resolve(hostPort string) (netip.AddrPort, error) {

@@ -29,14 +29,15 @@ func TestRunning(t *testing.T) {
 		{"path", "ws://127.0.0.1:8080/realtime/v1", "127.0.0.1:8080", "/realtime/v1", false},
 		{"no port", "ws://127.0.0.1", "127.0.0.1:80", "/v1", false},
 		{"IPv6", "ws://[::1]:8080", "[::1]:8080", "/v1", false},
-		{"TLS", "wss://127.0.0.1:8080", "", "", true},
+		{"TLS", "wss://127.0.0.1", "127.0.0.1:443", "/v1", false},
+		{"no WebSocket", "https://127.0.0.1:8080", "", "", true},
 		{"no host", "ws://", "", "", true},
 		{"no host but a port", "ws://:8080", "", "", true},
 		{"no URL", "127.0.0.1:8080", "", "", true},
 		{"no port number", "ws://127.0.0.1:x", "", "", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			target, err := Running(tt.url, Key{}, 0)
+			target, err := Running(Remote{URL: tt.url})
 			if (err != nil) != tt.fault {
 				t.Fatalf("got error %v, want one: %t", err, tt.fault)
 			}
@@ -45,7 +46,14 @@ func TestRunning(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Running("ws://127.0.0.1:1", Key{}, 1<<30); err == nil {
+	known, err := newCertificate(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if target, err := Running(Remote{URL: "wss://127.0.0.1", CA: known.Cert}); err != nil || !target.Signalbox().TLS.RootCAs.Equal(known.Client.RootCAs) {
+		t.Errorf("with a certificate of its own: got %v, %v, want that it is trusted", target, err)
+	}
+	if _, err := Running(Remote{URL: "ws://127.0.0.1:1", PID: 1 << 30}); err == nil {
 		t.Error("no error for a process that is not there")
 	}
 }
