@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"signalbox/bench/client"
 	"signalbox/bench/target"
@@ -148,15 +149,22 @@ func (f *FanOut) launch(i int, here *client.Loop) {
 	}
 }
 
-// Stop lets what is under way arrive and publishes no more.
+// Stop lets what is under way arrive and publishes no more. It does not wait for
+// what cannot arrive, as connections have been lost.
 func (f *FanOut) Stop(ctx context.Context) error {
 	f.active.Store(0)
-	select {
-	case <-f.idleC:
-		return f.Err()
-	case <-ctx.Done():
-		return errors.Join(f.Err(), fmt.Errorf("%d messages have not arrived everywhere: %w", f.running.Load(), ctx.Err()))
+	t := time.NewTicker(arrivePoll)
+	defer t.Stop()
+	for f.Err() == nil {
+		select {
+		case <-f.idleC:
+			return f.Err()
+		case <-ctx.Done():
+			return errors.Join(f.Err(), fmt.Errorf("%d messages have not arrived everywhere: %w", f.running.Load(), ctx.Err()))
+		case <-t.C:
+		}
 	}
+	return f.Err()
 }
 
 // Publishes is the number of messages that every subscriber has.

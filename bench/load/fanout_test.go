@@ -59,7 +59,8 @@ func TestFanOutTellsOfLostConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.ended(&client.Conn{ReadyAt: 1}, client.Cause{During: "open", Code: 4011})
-	if err := f.Err(); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "close code 4011") {
+	f.running.Store(1) // whose message cannot arrive any more
+	if err := f.Stop(ctx); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "close code 4011") {
 		t.Errorf("got %v, want an error that tells the close code", err)
 	}
 }

@@ -130,13 +130,16 @@ func (r *Roster) Leave(from, to int) {
 	})
 }
 
-// Settle waits until every roster is right.
+// Settle waits until every roster is right, or cannot become so.
 func (r *Roster) Settle(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	for r.right.Load() < r.goal.Load() {
+	t := time.NewTicker(arrivePoll)
+	defer t.Stop()
+	for r.right.Load() < r.goal.Load() && r.Err() == nil {
 		select {
 		case <-r.rightC:
+		case <-t.C:
 		case <-ctx.Done():
 			return fmt.Errorf("%d of %d rosters are right: %w", r.right.Load(), r.goal.Load(), errors.Join(ctx.Err(), r.Err()))
 		}
