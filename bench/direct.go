@@ -83,7 +83,7 @@ func (c *directCmd) phase(ctx context.Context, h *harness, t *target.Target, pai
 	}
 	var phase load.Phase
 	count := func() (int, int) { return int(pairs.Trips()), 0 }
-	err = h.watch("round trips", c.WarmUp+c.For, count, func() error {
+	err = h.watch("round trips", 0, c.WarmUp+c.For, count, func() error {
 		phase, err = pairs.Run(ctx, rate, c.WarmUp, c.For)
 		return err
 	})

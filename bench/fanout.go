@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -128,18 +129,27 @@ func (c *fanoutCmd) measure(ctx context.Context, h *harness, t *target.Target, n
 	meter := h.meter(t)
 	meter.Publishes = fan.Publishes
 	for _, m := range modes {
+		before := fan.Publishes()
+		count := func() (int, int) { return int(fan.Publishes() - before), 0 }
 		fan.Start(m.inFlight, m.publishers)
 		if err := load.Sleep(ctx, c.WarmUp); err != nil {
 			return samples, err
 		}
-		s, err := meter.During(ctx, c.For)
-		if err != nil {
+		var s load.Sample
+		err := h.watch(fmt.Sprintf("%s, %d in flight to %d", t.Name, m.inFlight, n), 0, c.For, count, func() (err error) {
+			s, err = meter.During(ctx, c.For)
+			return err
+		})
+		if err == nil {
+			err = stopFanOut(ctx, fan)
+		}
+		// Cut short, it is what there was until then.
+		if s.Publishes > 0 && (err == nil || ctx.Err() != nil) {
+			samples = append(samples, s)
+		}
+		if err = errors.Join(err, fan.Err()); err != nil {
 			return samples, err
 		}
-		if err := stopFanOut(ctx, fan); err != nil {
-			return samples, err
-		}
-		samples = append(samples, s)
 	}
 	return samples, h.drop(ctx, t)
 }

@@ -160,7 +160,9 @@ func (r *clusterRun) resting(ctx context.Context, row result.Row) (result.Row, e
 	const milli = 1e3
 	seconds := r.Rest.Seconds()
 	servers := append([]*target.Target{r.alone}, r.nodes.Nodes...)
-	each, nats, err := spans(ctx, servers, r.nodes.NATS, func() error { return load.Sleep(ctx, r.Rest) })
+	each, nats, err := spans(ctx, servers, r.nodes.NATS, func() error {
+		return r.h.watch("look at servers at rest", 0, r.Rest, nil, func() error { return load.Sleep(ctx, r.Rest) })
+	})
 	if err != nil {
 		return row, err
 	}

@@ -282,13 +282,17 @@ func (h *harness) fits(n int) error {
 // ramp is how connections are opened, with a line of progress.
 func (h *harness) ramp(what string, n int) (client.Ramp, *progress) {
 	p := newProgress(h.std.err, what, n, 0)
-	return client.Ramp{Window: h.flags.Window, Progress: func(done int) { p.at(done, 0) }}, p
+	return client.Ramp{Window: h.flags.Window, Progress: p.at}, p
 }
 
-// watch tells of the progress of work that lasts d while do runs. count returns
-// what is done and how many errors there were; any goroutine may call it.
-func (h *harness) watch(what string, d time.Duration, count func() (done, errors int), do func() error) error {
-	p := newProgress(h.std.err, what, 0, d)
+// watch tells of the progress of work of total steps, or, if that is 0, of work
+// that lasts d, while do runs. count returns what is done and how many errors there
+// were, nil: nothing is counted; any goroutine may call it.
+func (h *harness) watch(what string, total int, d time.Duration, count func() (done, errors int), do func() error) error {
+	p := newProgress(h.std.err, what, total, d)
+	if count == nil {
+		p.waits, count = true, func() (int, int) { return 0, 0 }
+	}
 	defer p.done()
 	doneC := make(chan error, 1)
 	go func() { doneC <- do() }()
@@ -333,7 +337,12 @@ func (h *harness) settle(ctx context.Context, t *target.Target) error {
 	if t.Process == nil {
 		return load.Sleep(ctx, time.Second)
 	}
-	return t.Process.Settle(ctx, settleLimit)
+	return h.watch("wait until "+t.Name+" is idle", 0, settleLimit, nil, func() error { return t.Process.Settle(ctx, settleLimit) })
+}
+
+// rest waits until what a server holds changes no more, at most limit.
+func (h *harness) rest(ctx context.Context, p *target.Process, limit time.Duration) error {
+	return h.watch("wait for what is held at rest", 0, limit, nil, func() error { return p.Rest(ctx, limit) })
 }
 
 // drop closes all connections and waits until the server is done with that.

@@ -89,7 +89,7 @@ func (r *clusterRun) weigh(ctx context.Context, servers []*target.Target, nats *
 	if servers[0] != r.alone {
 		all = r.nodes.Whole().Process
 	}
-	if err := all.Rest(ctx, r.Rest); err != nil {
+	if err := r.h.rest(ctx, all, r.Rest); err != nil {
 		return err
 	}
 	m, err := all.Memory()

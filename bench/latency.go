@@ -122,7 +122,7 @@ func (h *harness) stream(ctx context.Context, t *target.Target, cfg load.StreamC
 // runStream runs a phase with a line of progress.
 func (h *harness) runStream(ctx context.Context, stream *load.Stream, what string, rate float64, warmUp, d time.Duration) (phase load.Phase, err error) {
 	count := func() (int, int) { return int(stream.Delivered()), 0 }
-	err = h.watch(what, warmUp+d, count, func() error {
+	err = h.watch(what, 0, warmUp+d, count, func() error {
 		phase, err = stream.Run(ctx, rate, warmUp, d)
 		return err
 	})

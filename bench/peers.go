@@ -209,10 +209,10 @@ func (c *peersCmd) idle(ctx context.Context, h *harness, t *target.Target) (s id
 		}
 		switch step {
 		case 0:
-			before, err = c.atRest(ctx, t)
+			before, err = c.atRest(ctx, h, t)
 		case idleSteps - 1:
 			cpu += span.ServerCPU
-			after, err = c.atRest(ctx, t)
+			after, err = c.atRest(ctx, h, t)
 		default:
 			cpu += span.ServerCPU
 		}
@@ -229,8 +229,8 @@ func (c *peersCmd) idle(ctx context.Context, h *harness, t *target.Target) (s id
 }
 
 // atRest is what the server holds once it has come to rest.
-func (c *peersCmd) atRest(ctx context.Context, t *target.Target) (target.Memory, error) {
-	if err := t.Process.Rest(ctx, c.Rest); err != nil {
+func (c *peersCmd) atRest(ctx context.Context, h *harness, t *target.Target) (target.Memory, error) {
+	if err := h.rest(ctx, t.Process, c.Rest); err != nil {
 		return target.Memory{}, err
 	}
 	return t.Process.Memory()

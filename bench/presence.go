@@ -142,7 +142,7 @@ func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, ro
 		}
 		last = time.Now()
 		count := func() (int, int) { return roster.Right(), 0 }
-		err := h.watch("rosters right", c.Limit, count, func() error { return roster.Settle(ctx, c.Limit) })
+		err := h.watch("rosters right", roster.Goal(), 0, count, func() error { return roster.Settle(ctx, c.Limit) })
 		right = time.Now()
 		return err
 	})

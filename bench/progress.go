@@ -23,6 +23,7 @@ type progress struct {
 	w        io.Writer
 	terminal bool
 	what     string
+	waits    bool          // there are no steps, but an end that may come before length
 	total    int           // steps there are, 0: unknown
 	length   time.Duration // of the work, 0: until total
 	start    time.Time
@@ -63,6 +64,9 @@ func (p *progress) at(done, errors int) {
 }
 
 func (p *progress) line(done, errors int, passed time.Duration) string {
+	if p.waits {
+		return fmt.Sprintf("%s: %s of at most %s", p.what, passed.Round(time.Second), p.length)
+	}
 	rate := float64(done) / passed.Seconds()
 	text := fmt.Sprintf("%s: %d", p.what, done)
 	eta := "?"

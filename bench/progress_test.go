@@ -6,6 +6,16 @@ import (
 	"time"
 )
 
+// TestWaitLine: what may end before its limit has no time at which it will.
+func TestWaitLine(t *testing.T) {
+	var w strings.Builder
+	p := newProgress(&w, "wait", 0, 20*time.Second)
+	p.waits = true
+	if got, want := p.line(0, 0, 5*time.Second), "wait: 5s of at most 20s"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestProgressLine(t *testing.T) {
 	for _, tt := range []struct {
 		name         string

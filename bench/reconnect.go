@@ -72,7 +72,7 @@ func (c *reconnectCmd) measure(ctx context.Context, h *harness, t *target.Target
 	}
 	peak := watchPeak(t.Process)
 	var back load.Return
-	err := h.watch("back", c.Limit, herd.Counts, func() error {
+	err := h.watch("back", c.Connections, 0, herd.Counts, func() error {
 		back = herd.Wait(ctx, c.Limit)
 		return nil
 	})

@@ -116,7 +116,7 @@ func look(ctx context.Context, t *target.Target) (held holding, err error) {
 func (c *soakCmd) traffic(ctx context.Context, h *harness, t *target.Target, mix *load.Mix) error {
 	sampled := make(chan error, 1)
 	go func() { sampled <- c.sample(ctx, h, t, mix) }()
-	err := h.watch("soak", c.For, mix.Counts, func() error { return mix.Run(ctx, c.For) })
+	err := h.watch("soak", 0, c.For, mix.Counts, func() error { return mix.Run(ctx, c.For) })
 	return errors.Join(err, <-sampled)
 }
 

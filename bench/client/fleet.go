@@ -83,7 +83,7 @@ func (f *Fleet) Drop() {
 type Ramp struct {
 	Window   int     // connections opening at a time; at least one a loop
 	Rate     float64 // dials a second, 0: as the window allows
-	Progress func(done int)
+	Progress func(done, failed int)
 }
 
 // Opened is what became of Open.
@@ -127,6 +127,7 @@ type opening struct {
 	// Any goroutine (atomic).
 	left  atomic.Int64
 	ready atomic.Int64
+	fails atomic.Int64
 	doneC chan struct{} // closed when none is left
 
 	// Guarded by mu.
@@ -140,6 +141,7 @@ func (o *opening) succeeded() {
 }
 
 func (o *opening) failed(why Cause) {
+	o.fails.Add(1)
 	o.mu.Lock()
 	o.causes[why]++
 	o.mu.Unlock()
@@ -195,7 +197,7 @@ func (o *opening) wait(ctx context.Context, ramp Ramp) {
 			return
 		case <-t.C:
 			if ramp.Progress != nil {
-				ramp.Progress(int(o.ready.Load()))
+				ramp.Progress(int(o.ready.Load()), int(o.fails.Load()))
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"signalbox/bench/client"
@@ -128,16 +129,15 @@ func (m Meter) Span() (end func() (Sample, error), err error) {
 	}, nil
 }
 
-// During measures for d, or until ctx is done.
+// During measures for d, or until ctx is done: then it returns ctx's error too.
 func (m Meter) During(ctx context.Context, d time.Duration) (Sample, error) {
 	end, err := m.Span()
 	if err != nil {
 		return Sample{}, err
 	}
-	if err := Sleep(ctx, d); err != nil {
-		return Sample{}, err
-	}
-	return end()
+	cut := Sleep(ctx, d)
+	s, err := end()
+	return s, errors.Join(cut, err)
 }
 
 // Sleep waits for d; it returns ctx's error if that is done first.

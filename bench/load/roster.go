@@ -161,6 +161,9 @@ func (r *Roster) Joins() *Histogram {
 // Traffic is the number of presence frames received, and their bytes.
 func (r *Roster) Traffic() (frames, bytes uint64) { return r.frames.Load(), r.bytes.Load() }
 
+// Goal is the number of members that are to have it right.
+func (r *Roster) Goal() int { return int(r.goal.Load()) }
+
 // Right is the number of members whose roster is right.
 func (r *Roster) Right() int { return int(r.right.Load()) }
 
