@@ -18,8 +18,9 @@
 //	latency    publish to delivery, p50 … p99.9, at shares of the most that the
 //	           server takes
 //	direct     direct messages there and back
-//	presence   a storm of joins and leaves: frames, bytes, time until every roster
-//	           is right; round trips of two peers that have no part in it
+//	presence   a storm of joins, and of leaves by sockets that close: frames, bytes,
+//	           time until every roster is right; round trips of two peers that have
+//	           no part in it
 //	reconnect  a deploy: all connections drop and come back
 //	slow       percentiles of healthy peers while others never read
 //	soak       mixed traffic for --for; every delivery accounted for, leaks

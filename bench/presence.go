@@ -107,7 +107,7 @@ func trips(row result.Row, phase load.Phase) result.Row {
 		Figure("pair missing", "", float64(phase.Missing))
 }
 
-// storm has n peers join, and then half of them leave.
+// storm has n peers join, and then half of them vanish.
 func (c *presenceCmd) storm(ctx context.Context, h *harness, t *target.Target, pair *load.Pairs, n int) error {
 	cfg := load.RosterConfig{Channel: "presence", Peers: n, Sources: h.sources(t)}
 	roster := load.NewRoster(h.fleet, cfg)

@@ -56,7 +56,7 @@ type member struct {
 	seen   []uint64 // bit i: peer i is there
 	count  int      // bits set
 	right  bool
-	left   bool // it has unsubscribed
+	left   bool // it has vanished
 }
 
 // Names of members are of one length and need no escaping.
@@ -108,11 +108,10 @@ func (r *Roster) Join(ctx context.Context, t *target.Target, cfg RosterConfig) e
 	return r.fleet.Open(ctx, cfg.Ramp, specs).Err()
 }
 
-// Leave has members from..to unsubscribe; those before from stay and must hear of
-// it.
+// Leave has members from..to vanish: their sockets close, as those of killed clients
+// do. Those before from stay and must hear of it.
 func (r *Roster) Leave(from, to int) {
 	r.expect(from)
-	frame := target.AppendUnsubscribe(nil, r.channel)
 	// First all loops learn what is right now, then the first member leaves.
 	r.fleet.Each(func(l *client.Loop) {
 		for _, m := range r.loops[l.Index].members {
@@ -124,7 +123,7 @@ func (r *Roster) Leave(from, to int) {
 	r.fleet.Each(func(l *client.Loop) {
 		for _, m := range r.loops[l.Index].members {
 			if m.left {
-				m.conn.Send(frame)
+				m.conn.Close()
 			}
 		}
 	})

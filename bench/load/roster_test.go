@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"signalbox/bench/client"
+	"signalbox/bench/floor"
+	"signalbox/bench/target"
 	"signalbox/protocol"
 )
 
@@ -52,5 +54,28 @@ func TestRosterFollowsPresence(t *testing.T) {
 				t.Errorf("got fault %v, want one: %t", err, tt.fault)
 			}
 		})
+	}
+}
+
+// TestRosterLeave: who leaves is gone with the socket, and is not told as lost.
+func TestRosterLeave(t *testing.T) {
+	cfg := RosterConfig{Channel: "c", Peers: 5, Sources: Sources{Loopback}, Ramp: client.Ramp{Window: 8}}
+	r := NewRoster(newFleet(t, 2), cfg)
+	if err := r.Join(testContext(t), target.Dialogue(newFloor(t), "dialogue", floor.DialoguePath), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Joins().Count(); got != 5 {
+		t.Errorf("got %d joins, want 5", got)
+	}
+	r.Leave(3, 5)
+	r.fleet.Each(func(l *client.Loop) {
+		for _, m := range r.loops[l.Index].members {
+			if got, want := m.conn.IsReady(), m.index < 3; got != want {
+				t.Errorf("member %d: open %t, want %t", m.index, got, want)
+			}
+		}
+	})
+	if n := r.lost.Load(); n != 0 {
+		t.Errorf("%d are told as lost", n)
 	}
 }
