@@ -104,7 +104,8 @@ func trips(row result.Row, phase load.Phase) result.Row {
 		row = row.Figure(fmt.Sprintf("pair p%v", p), "ms", phase.Times.At(p).Seconds()*1e3)
 	}
 	return row.Figure("pair max", "ms", phase.Times.Max().Seconds()*1e3).
-		Figure("pair missing", "", float64(phase.Missing))
+		Figure("pair missing", "", float64(phase.Missing)).
+		Figure("pair's client lag p99", "ms", phase.Lag.At(99).Seconds()*1e3)
 }
 
 // storm has n peers join, and then half of them vanish.
@@ -164,8 +165,8 @@ func (c *presenceCmd) wave(ctx context.Context, h *harness, t *target.Target, ro
 	if what == joinWave {
 		row = row.Figure("join p99", "ms", roster.Joins().At(99).Seconds()*1e3)
 	}
-	if t.Process != nil {
-		row = row.Figure("CPU each", "µs", c.stormCPU(s).Seconds()*1e6/float64(n))
+	if cost := c.stormCPU(s); t.Process != nil && cost > 0 { // of a small storm it may be less than the noise
+		row = row.Figure("CPU each", "µs", cost.Seconds()*1e6/float64(n))
 	}
 	h.record.Add(h.loads(trips(row, phase), t.Process != nil, s))
 	return phase.Complete()
