@@ -17,7 +17,7 @@ const (
 	memoryShare = 0.8
 	serverBytes = 64 << 20 // the server without connections
 
-	connectSeconds = 100e-6 // CPU to accept a connection, verify its token and subscribe
+	returnSeconds = 141e-6 // CPU a connection that comes back after a deploy, the start of the server included
 
 	// filesReserved and filesPerLoop are the descriptors that the server keeps for other uses: most of them for
 	// webhooks. Routes of an embedded NATS come on top, some hundreds.
@@ -297,7 +297,7 @@ func (h *host) cpuCheck(target int64) check {
 		found += fmt.Sprintf(", of which a cgroup allows %s", strconv.FormatFloat(q, 'f', -1, 64))
 	}
 	c := check{Name: "CPUs", Found: found, State: stateOK}
-	seconds := float64(target) * connectSeconds / cpus
+	seconds := float64(target) * returnSeconds / cpus
 	c.Note = fmt.Sprintf("about %.3g s until %s connections are back after a deploy", seconds, amount(target))
 	if seconds > 60 {
 		c.State = stateAdvice
