@@ -112,8 +112,7 @@ func command(ctx context.Context, dir string, args ...string) error {
 
 // server builds this module's server.
 func (w *workshop) server(ctx context.Context) (func(context.Context) (*target.Target, error), error) {
-	f := w.h.flags
-	bin := f.ServerBin
+	bin := w.h.flags.ServerBin
 	if bin == "" {
 		bin = filepath.Join(w.dir, serverName)
 		if err := target.Build(ctx, bin, "signalbox/cmd/signalbox"); err != nil {
@@ -122,8 +121,9 @@ func (w *workshop) server(ctx context.Context) (func(context.Context) (*target.T
 		w.h.record.Server = result.Checkout()
 	}
 	return func(ctx context.Context) (*target.Target, error) {
-		return target.StartOwn(ctx, target.Own{Bin: bin, Loops: f.Loops, Cores: w.h.serverCores,
-			Flags: strings.Fields(f.ServerFlags), Env: f.ServerEnv})
+		own := w.h.own()
+		own.Bin = bin
+		return target.StartOwn(ctx, own)
 	}, nil
 }
 

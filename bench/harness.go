@@ -186,7 +186,7 @@ func (h *harness) close() error {
 }
 
 // server returns the server under test, started if need be.
-func (h *harness) server(ctx context.Context, flags ...string) (*target.Target, error) {
+func (h *harness) server(ctx context.Context) (*target.Target, error) {
 	f := h.flags
 	var t *target.Target
 	var err error
@@ -194,7 +194,7 @@ func (h *harness) server(ctx context.Context, flags ...string) (*target.Target, 
 		h.record.Note("the machine told is that of the load")
 		t, err = target.Running(target.Remote{URL: f.URL, Key: target.Key{ID: f.SKID, Secret: f.SKSecret}, PID: f.PID, CA: f.CA, Insecure: f.Insecure})
 	} else {
-		own := h.own(flags...)
+		own := h.own()
 		own.TLS = f.TLS
 		t, err = target.StartOwn(ctx, own)
 	}
@@ -207,9 +207,9 @@ func (h *harness) server(ctx context.Context, flags ...string) (*target.Target, 
 }
 
 // own is how servers of ours are started, plain.
-func (h *harness) own(flags ...string) target.Own {
+func (h *harness) own() target.Own {
 	f := h.flags
-	return target.Own{Bin: f.ServerBin, Loops: f.Loops, Cores: h.serverCores, Flags: append(flags, strings.Fields(f.ServerFlags)...), Env: f.ServerEnv}
+	return target.Own{Bin: f.ServerBin, Loops: f.Loops, Cores: h.serverCores, Flags: strings.Fields(f.ServerFlags), Env: f.ServerEnv}
 }
 
 // floor starts the floor, on the server's cores.

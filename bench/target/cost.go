@@ -165,7 +165,6 @@ func (p *Process) Rest(ctx context.Context, limit time.Duration) error {
 
 // Memory is what a process holds, in bytes.
 type Memory struct {
-	RSS  int64
 	PSS  int64
 	Anon int64 // private to it and backed by no file: heap and stacks
 }
@@ -176,13 +175,13 @@ func (p *Process) Memory() (Memory, error) {
 	if err != nil {
 		return Memory{}, err
 	}
-	m := Memory{RSS: kiloField(text, "Rss:"), PSS: kiloField(text, "Pss:"), Anon: kiloField(text, "Anonymous:")}
+	m := Memory{PSS: kiloField(text, "Pss:"), Anon: kiloField(text, "Anonymous:")}
 	for _, other := range p.with {
 		more, err := other.Memory()
 		if err != nil {
 			return Memory{}, err
 		}
-		m.RSS, m.PSS, m.Anon = m.RSS+more.RSS, m.PSS+more.PSS, m.Anon+more.Anon
+		m.PSS, m.Anon = m.PSS+more.PSS, m.Anon+more.Anon
 	}
 	return m, nil
 }

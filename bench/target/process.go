@@ -137,9 +137,6 @@ func (p *Process) said() string {
 	return strings.Join(p.lines, " | ")
 }
 
-// Done is closed when the process has ended; nil if it is not ours.
-func (p *Process) Done() <-chan struct{} { return p.doneC }
-
 // Stop ends the process in order and waits for it. It does nothing to a process
 // that is not ours.
 func (p *Process) Stop() error {
