@@ -337,12 +337,29 @@ func (h *harness) settle(ctx context.Context, t *target.Target) error {
 	if t.Process == nil {
 		return load.Sleep(ctx, time.Second)
 	}
-	return h.watch("wait until "+t.Name+" is idle", 0, settleLimit, nil, func() error { return t.Process.Settle(ctx, settleLimit) })
+	return h.restless(t.Name, "idle", settleLimit, h.watch("wait until "+t.Name+" is idle", 0, settleLimit, nil, func() error {
+		return t.Process.Settle(ctx, settleLimit)
+	}))
+}
+
+// restless notes that a server was measured though it was not at rest; any other
+// error it returns.
+func (h *harness) restless(name, what string, limit time.Duration, err error) error {
+	if !errors.Is(err, target.ErrRestless) {
+		return err
+	}
+	note := fmt.Sprintf("%s was not %s after %s, and was measured all the same", name, what, limit)
+	if !slices.Contains(h.record.Notes, note) {
+		h.record.Note("%s", note)
+	}
+	return nil
 }
 
 // rest waits until what a server holds changes no more, at most limit.
-func (h *harness) rest(ctx context.Context, p *target.Process, limit time.Duration) error {
-	return h.watch("wait for what is held at rest", 0, limit, nil, func() error { return p.Rest(ctx, limit) })
+func (h *harness) rest(ctx context.Context, t *target.Target, limit time.Duration) error {
+	return h.restless(t.Name, "at rest", limit, h.watch("wait until "+t.Name+" is at rest", 0, limit, nil, func() error {
+		return t.Process.Rest(ctx, limit)
+	}))
 }
 
 // drop closes all connections and waits until the server is done with that.

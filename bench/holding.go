@@ -85,14 +85,14 @@ func (r *clusterRun) hold(ctx context.Context, servers []*target.Target, from, n
 
 // weigh adds to a point what servers hold once they have come to rest.
 func (r *clusterRun) weigh(ctx context.Context, servers []*target.Target, nats *target.Process, point *heldPoint) error {
-	all := r.alone.Process
+	all := r.alone
 	if servers[0] != r.alone {
-		all = r.nodes.Whole().Process
+		all = r.nodes.Whole()
 	}
 	if err := r.h.rest(ctx, all, r.Rest); err != nil {
 		return err
 	}
-	m, err := all.Memory()
+	m, err := all.Process.Memory()
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func (c *idleCmd) measure(ctx context.Context, h *harness, t *target.Target) (po
 		if err := openOwn(ctx, h, t, from, n); err != nil {
 			return points, err
 		}
-		if err := h.rest(ctx, t.Process, c.Rest); err != nil {
+		if err := h.rest(ctx, t, c.Rest); err != nil {
 			return points, err
 		}
 		point := idlePoint{connections: n}

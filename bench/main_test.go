@@ -217,6 +217,9 @@ func TestRatios(t *testing.T) {
 // that matters.
 func TestIdleProfile(t *testing.T) {
 	r := measure(t, "idle", "--profile", "--connections", "200,1200", "--rest", "100ms", "--no-floor", "--server-bin", server)
+	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "not at rest after 100ms") {
+		t.Errorf("got notes %q, want that the server was given too little time", notes)
+	}
 	const negligible = 8 // bytes
 	sum := 0.0
 	for _, row := range r.Rows {

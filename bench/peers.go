@@ -230,7 +230,7 @@ func (c *peersCmd) idle(ctx context.Context, h *harness, t *target.Target) (s id
 
 // atRest is what the server holds once it has come to rest.
 func (c *peersCmd) atRest(ctx context.Context, h *harness, t *target.Target) (target.Memory, error) {
-	if err := h.rest(ctx, t.Process, c.Rest); err != nil {
+	if err := h.rest(ctx, t, c.Rest); err != nil {
 		return target.Memory{}, err
 	}
 	return t.Process.Memory()

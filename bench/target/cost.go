@@ -99,8 +99,11 @@ func cpuClock(id, kind int) (time.Duration, error) {
 // ThreadCPU is the time that a thread of this process has run.
 func ThreadCPU(tid int) (time.Duration, error) { return cpuClock(tid, threadClock) }
 
-// Settle waits until the process has been all but idle for a while, at most
-// limit.
+// ErrRestless tells that a process has not come to rest in the time it was given.
+var ErrRestless = errors.New("target: not at rest")
+
+// Settle waits until the process has been all but idle for a while. After limit it
+// returns ErrRestless.
 func (p *Process) Settle(ctx context.Context, limit time.Duration) error {
 	const (
 		step  = 50 * time.Millisecond
@@ -113,7 +116,10 @@ func (p *Process) Settle(ctx context.Context, limit time.Duration) error {
 	if err != nil {
 		return err
 	}
-	for deadline, calm := time.Now().Add(limit), 0; calm < steps && time.Now().Before(deadline); {
+	for deadline, calm := time.Now().Add(limit), 0; calm < steps; {
+		if !time.Now().Before(deadline) {
+			return ErrRestless
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -131,9 +137,9 @@ func (p *Process) Settle(ctx context.Context, limit time.Duration) error {
 	return nil
 }
 
-// Rest waits until the process has come to rest, at most limit: until what it
-// holds has hardly changed for longer than runtimes wait before they return what
-// they have no more use for.
+// Rest waits until the process has come to rest: until what it holds has hardly
+// changed for longer than runtimes wait before they return what they have no more
+// use for. After limit it returns ErrRestless.
 func (p *Process) Rest(ctx context.Context, limit time.Duration) error {
 	const (
 		step   = 500 * time.Millisecond
@@ -146,7 +152,10 @@ func (p *Process) Rest(ctx context.Context, limit time.Duration) error {
 	if err != nil {
 		return err
 	}
-	for deadline, calm := time.Now().Add(limit), 0; calm < steps && time.Now().Before(deadline); calm++ {
+	for deadline, calm := time.Now().Add(limit), 0; calm < steps; calm++ {
+		if !time.Now().Before(deadline) {
+			return ErrRestless
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

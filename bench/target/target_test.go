@@ -240,8 +240,11 @@ func TestSettle(t *testing.T) {
 	if err := p.Rest(ctx, time.Minute); !errors.Is(err, context.Canceled) {
 		t.Errorf("Rest: got %v, want %v", err, context.Canceled)
 	}
-	if err := p.Rest(t.Context(), time.Millisecond); err != nil {
-		t.Errorf("Rest beyond its limit: got %v, want what there is by then", err)
+	if err := p.Settle(t.Context(), time.Millisecond); !errors.Is(err, ErrRestless) {
+		t.Errorf("got %v, want %v", err, ErrRestless)
+	}
+	if err := p.Rest(t.Context(), time.Millisecond); !errors.Is(err, ErrRestless) {
+		t.Errorf("Rest beyond its limit: got %v, want %v", err, ErrRestless)
 	}
 	if err := p.Stop(); err != nil {
 		t.Errorf("a process that is not ours: %v", err)
