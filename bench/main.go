@@ -74,11 +74,11 @@ func run(ctx context.Context, args []string, std *stdio) int {
 	return 0
 }
 
-// params are the values of all flags, given or not, that are no secret.
+// params are the values of all flags, given or not, that are and hold no secret.
 func params(command *kong.Context) map[string]string {
 	values := make(map[string]string)
 	for _, flag := range command.Flags() {
-		if flag.Name != "help" && flag.Name != "sk-secret" {
+		if flag.Name != "help" && flag.Name != "sk-secret" && flag.Name != "server-env" {
 			values[flag.Name] = fmt.Sprint(command.FlagValue(flag))
 		}
 	}

@@ -129,12 +129,12 @@ func New(scenario string, command []string) *Record {
 	return &Record{Scenario: scenario, Command: redact(command), Started: time.Now().UTC(), Machine: here(), Params: make(map[string]string)}
 }
 
-// redact replaces the values of secret flags.
+// redact replaces the values of flags that are or may hold secrets.
 func redact(command []string) []string {
 	shown := slices.Clone(command)
 	for i, arg := range shown {
 		switch name, _, assigned := strings.Cut(arg, "="); {
-		case name != "--sk-secret":
+		case name != "--sk-secret" && name != "--server-env":
 		case assigned:
 			shown[i] = name + "=…"
 		case i+1 < len(shown):

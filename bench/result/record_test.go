@@ -157,6 +157,7 @@ func TestRedact(t *testing.T) {
 		{"none", []string{"bench", "idle"}, []string{"bench", "idle"}},
 		{"apart", []string{"bench", "--sk-secret", "s3", "--json", "f"}, []string{"bench", "--sk-secret", "…", "--json", "f"}},
 		{"in one", []string{"bench", "--sk-secret=s3"}, []string{"bench", "--sk-secret=…"}},
+		{"an environment", []string{"bench", "--server-env", "SECRET=s3", "--server-env=SECRET=s3"}, []string{"bench", "--server-env", "…", "--server-env=…"}},
 		{"last", []string{"bench", "--sk-secret"}, []string{"bench", "--sk-secret"}},
 	} {
 		if got := New("idle", tt.command).Command; !slices.Equal(got, tt.want) {
