@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"signalbox/bench/load"
@@ -27,8 +28,8 @@ func (c *directCmd) Validate() error {
 			return errors.New("--pairs: at least 1 each")
 		}
 	}
-	if len(c.Pairs) == 0 || c.Share <= 0 || c.For <= 0 {
-		return errors.New("--pairs: at least one number; --share and --for: more than 0")
+	if len(c.Pairs) == 0 || c.Share <= 0 || c.For <= 0 || c.WarmUp < 0 {
+		return errors.New("--pairs: at least one number; --share and --for: more than 0; --warm-up: at least 0")
 	}
 	return c.commonFlags.Validate()
 }
@@ -36,6 +37,9 @@ func (c *directCmd) Validate() error {
 // Run measures.
 func (c *directCmd) Run(ctx context.Context, std *stdio) error {
 	return scenario(ctx, "direct", &c.commonFlags, std, func(ctx context.Context, h *harness) error {
+		if err := h.fits(2 * slices.Max(c.Pairs)); err != nil {
+			return err
+		}
 		server, err := h.server(ctx)
 		if err != nil {
 			return err
@@ -52,9 +56,6 @@ func (c *directCmd) Run(ctx context.Context, std *stdio) error {
 // measure has n pairs send as fast as answers come, and then at a share of that
 // rate.
 func (c *directCmd) measure(ctx context.Context, h *harness, t *target.Target, n int) error {
-	if err := h.fits(2 * n); err != nil {
-		return err
-	}
 	ramp, p := h.ramp("connect to "+t.Name, 2*n)
 	pairs, err := load.OpenPairs(ctx, h.fleet, t, load.PairsConfig{Pairs: n, Bytes: c.Bytes, Sources: h.sources(t), Ramp: ramp})
 	p.done()

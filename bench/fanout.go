@@ -48,8 +48,8 @@ func (c *fanoutCmd) Validate() error {
 		return fmt.Errorf("--subscribers: at least 1 each")
 	case len(c.modes()) == 0 || slices.Min(c.InFlight) < 1 || slices.Min(c.Publishers) < 1:
 		return fmt.Errorf("--in-flight and --publishers: at least 1 each, and one with no more publishers than messages in flight")
-	case c.Rounds < 1 || c.For <= 0:
-		return fmt.Errorf("--rounds and --for: more than 0")
+	case c.Rounds < 1 || c.For <= 0 || c.WarmUp < 0:
+		return fmt.Errorf("--rounds and --for: more than 0; --warm-up: at least 0")
 	}
 	return c.commonFlags.Validate()
 }
@@ -57,6 +57,9 @@ func (c *fanoutCmd) Validate() error {
 // Run measures.
 func (c *fanoutCmd) Run(ctx context.Context, std *stdio) error {
 	return scenario(ctx, "fanout", &c.commonFlags, std, func(ctx context.Context, h *harness) error {
+		if err := h.fits(slices.Max(c.Subscribers) + slices.Max(c.Publishers)); err != nil {
+			return err
+		}
 		targets, err := h.serverAndFloor(ctx, c.NoFloor)
 		if err != nil {
 			return err

@@ -87,6 +87,8 @@ func (c *commonFlags) Validate() error {
 		return errors.New("--client-loops: at least 0")
 	case len(c.ServerCores) > 0 && c.cores == 0 && len(c.ServerCores) != c.Loops:
 		return errors.New("--server-cores: as many as --loops")
+	case c.Timeout <= 0:
+		return errors.New("--timeout: more than 0")
 	case c.Window < 1:
 		return errors.New("--window: at least 1")
 	}

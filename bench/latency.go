@@ -30,7 +30,7 @@ func (c *latencyCmd) Validate() error {
 		}
 	}
 	if c.Subscribers < 1 || c.For <= 0 || c.WarmUp < 0 {
-		return errors.New("--subscribers: at least 1; --for: more than 0")
+		return errors.New("--subscribers: at least 1; --for: more than 0; --warm-up: at least 0")
 	}
 	return c.commonFlags.Validate()
 }

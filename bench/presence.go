@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"signalbox/bench/client"
@@ -39,6 +40,9 @@ func (c *presenceCmd) Validate() error {
 // Run measures.
 func (c *presenceCmd) Run(ctx context.Context, std *stdio) error {
 	return scenario(ctx, "presence", &c.commonFlags, std, func(ctx context.Context, h *harness) error {
+		if err := h.fits(slices.Max(c.Peers) + 2); err != nil {
+			return err
+		}
 		server, err := h.server(ctx)
 		if err != nil {
 			return err
@@ -56,9 +60,6 @@ func (c *presenceCmd) Run(ctx context.Context, std *stdio) error {
 			return err
 		}
 		for _, n := range c.Peers {
-			if err := h.fits(n + 2); err != nil {
-				return err
-			}
 			if err := c.storm(ctx, h, server, pair, n); err != nil {
 				return err
 			}

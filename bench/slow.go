@@ -29,8 +29,8 @@ type slowCmd struct {
 
 // Validate is called by kong once the flags are parsed.
 func (c *slowCmd) Validate() error {
-	if c.Subscribers < 1 || c.Stalled <= 0 || c.Stalled > 1 || c.Rate <= 0 || c.Rounds < 1 || c.For <= 0 {
-		return errors.New("--subscribers and --rounds: at least 1; --stalled: more than 0, at most 1; --rate and --for: more than 0")
+	if c.Subscribers < 1 || c.Stalled <= 0 || c.Stalled > 1 || c.Rate <= 0 || c.Rounds < 1 || c.For <= 0 || c.WarmUp < 0 {
+		return errors.New("--subscribers and --rounds: at least 1; --stalled: more than 0, at most 1; --rate and --for: more than 0; --warm-up: at least 0")
 	}
 	return c.commonFlags.Validate()
 }
