@@ -381,6 +381,16 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s: %v", filepath.Base(path), err)
 		}
 	}
+	record := filepath.Join(dir, "r.json")
+	if err := (&result.Record{Scenario: "idle"}).Write(record); err != nil {
+		t.Fatal(err)
+	}
+	if o := execute(t.Context(), t, "report", record, "--out", record); o.status != 1 || !strings.Contains(o.err, "--out") {
+		t.Errorf("onto a record: got status %d, %q, want 1", o.status, o.err)
+	}
+	if _, err := result.Read(record); err != nil {
+		t.Errorf("the record is gone: %v", err)
+	}
 	if o := execute(t.Context(), t, "report", "main_test.go"); o.status != 1 {
 		t.Error("no error for a file that is no record")
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"signalbox/bench/report"
@@ -32,15 +34,14 @@ func (c *reportCmd) Run(std *stdio) error {
 		}
 		records = append(records, r)
 	}
-	page, err := os.Create(c.Out)
-	if err != nil {
+	if slices.Contains(c.Files, c.Out) {
+		return fmt.Errorf("--out: %s is one of the records", c.Out)
+	}
+	var page bytes.Buffer // whole, before a file is replaced
+	if err := report.Write(&page, records); err != nil {
 		return err
 	}
-	err = report.Write(page, records)
-	if closeErr := page.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err := os.WriteFile(c.Out, page.Bytes(), 0o644); err != nil {
 		return err
 	}
 	if c.SVG != "" {
@@ -48,7 +49,7 @@ func (c *reportCmd) Run(std *stdio) error {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(std.out, "%s: %d runs\n", c.Out, len(records))
+	_, err := fmt.Fprintf(std.out, "%s: %d runs\n", c.Out, len(records))
 	return err
 }
 
