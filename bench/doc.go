@@ -105,5 +105,7 @@
 // Linux only. A process holds as many connections as its descriptors allow;
 // server and clients are processes of their own, so each has its own limit. Every
 // load ends by itself: by its count, its --for, or --timeout. Ctrl-C ends it in
-// order, with the results there are; a second one at once.
+// order, with the results there are; a second one at once. A run that has lost
+// connections or messages, or missed a limit of its own, has failed: its record has
+// what there is, is marked as partial, and says why.
 package main
