@@ -340,9 +340,17 @@ func checkEarlyReset(t *testing.T, w *world) {
 	w.awaitSockets(t, 1)
 }
 
+// checkEmptyFragments: some are a sender's way, without end they are a flood of frames.
 func checkEmptyFragments(t *testing.T, w *world) {
+	empty := func(n int) string {
+		return masked(ws.NewFrame(ws.OpText, false, nil)) + strings.Repeat(masked(ws.NewFrame(ws.OpContinuation, false, nil)), n) +
+			masked(ws.NewFrame(ws.OpContinuation, true, []byte(`{"type":"ping"}`)))
+	}
 	c := w.peer(t, "alice")
-	c.write(masked(ws.NewFrame(ws.OpText, false, nil)) + strings.Repeat(masked(ws.NewFrame(ws.OpContinuation, false, nil)), 5000) +
-		masked(ws.NewFrame(ws.OpContinuation, true, []byte(`{"type":"ping"}`))))
-	c.recv("pong")
+	for range 3 {
+		c.write(empty(100))
+		c.recv("pong")
+	}
+	c.writeSome(empty(5000))
+	c.expectClose(4011)
 }
