@@ -183,8 +183,8 @@ func (p *Part) NextTell(i int, flushing bool) (Tell, bool) {
 	return tells[k], true
 }
 
-// Frames returns how many frames the flush under way carries at the most to one
-// subscriber.
+// Frames returns how many frames are pending for one subscriber at the most, those of
+// the flush under way and behind it.
 func (p *Part) Frames() int { return max(len(p.Out.streams[0].marks), len(p.Out.streams[1].marks)) }
 
 // TakeBefore is Take up to a Tell.

@@ -78,7 +78,9 @@ func (h *Hub) Publish(ctx context.Context, app, channel, from string, meta, data
 	}
 	a := h.App(app)
 	ch := a.Space.Find(channel)
-	h.wait(ctx, h.targets(a, ch), ch)
+	if err := h.wait(ctx, h.targets(a, ch), ch); err != nil {
+		return 0, err
+	}
 	return onAllNodes(ctx,
 		func(counted func(int)) error { return h.bus.Publish(p, counted) },
 		func(counted func(int)) { h.publishHere(p, counted) })
@@ -114,7 +116,9 @@ func (h *Hub) publishHere(p cluster.Publication, done func(int)) {
 func (h *Hub) Send(ctx context.Context, app, to, from string, meta, data []byte) (int, error) {
 	h.sent.Add(1)
 	d := cluster.Direct{App: app, To: to, From: from, FromMetadata: meta, Data: data}
-	h.wait(ctx, loopsOf(h.App(app).Space.Sockets([]byte(to))), nil)
+	if err := h.wait(ctx, loopsOf(h.App(app).Space.Sockets([]byte(to))), nil); err != nil {
+		return 0, err
+	}
 	return onAllNodes(ctx,
 		func(counted func(int)) error { return h.bus.Send(d, false, counted) },
 		func(counted func(int)) { h.sendHere(d, counted) })

@@ -19,8 +19,8 @@ const (
 	maxInbound = 32 << 20
 	minCrowded = 2
 	maxCrowded = 64
-	// mostPending flushes of a channel are gathered of those who do not wait: then
-	// they are written at once.
+	// mostPending flushes of a channel are gathered of those who do not wait; what is
+	// more is written at once.
 	mostPending = 32
 )
 
@@ -31,8 +31,8 @@ func (l *Loop) fill(p *registry.Part) {
 		p.Out.Full = true
 		l.setFull(append(l.fullChannels(), p.Channel))
 	}
-	if n > mostPending*l.budget.flush {
-		l.flushNow(p)
+	if most := mostPending * l.budget.flush; n > most {
+		l.flushNow(p, most)
 	}
 }
 
@@ -95,10 +95,15 @@ func (s *Session) waitWhileCrowded(to registry.Loops, ch *registry.Channel, paus
 	})
 }
 
-// wait waits while one of the loops is behind, ch may be nil, or until ctx is done.
-// For goroutines that are no loop's.
-func (h *Hub) wait(ctx context.Context, to registry.Loops, ch *registry.Channel) {
-	for h.crowded(to, ch) && ctx.Err() == nil {
-		time.Sleep(minCrowded * time.Millisecond)
+// wait waits while one of the loops is behind, ch may be nil. The error is that of
+// ctx, if it is done before. For goroutines that are no loop's.
+func (h *Hub) wait(ctx context.Context, to registry.Loops, ch *registry.Channel) error {
+	for pause := time.Duration(minCrowded); h.crowded(to, ch); pause = min(2*pause, maxCrowded) {
+		select {
+		case <-time.After(pause * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	return nil
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -173,7 +174,7 @@ func TestLongMessagesFromAfar(t *testing.T) {
 		for range messages {
 			far.Publish(p, nil)
 			l.Begin()
-			if n := l.pending("large"); n > (mostPending+1)*l.budget.flush {
+			if n := l.pending("large"); n > mostPending*l.budget.flush {
 				t.Fatalf("%d bytes are pending", n)
 			}
 		}
@@ -185,6 +186,74 @@ func TestLongMessagesFromAfar(t *testing.T) {
 			t.Error("a channel is full at rest")
 		}
 	})
+}
+
+// TestLeftOverStaysInFront: what a flush leaves over is written before the deltas of
+// others, also of a channel that has deltas to tell itself.
+func TestLeftOverStaysInFront(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 1, testLimits())
+		l := c.loops[0]
+		l.budget.flush = 100
+		w := c.open(t, 0, "s", "")
+		w.feed(clientFrame(1, []byte(`{"type":"subscribe","channel":"c"}`)))
+		c.pass(time.Second)
+		part := l.hub.App("app_one").Space.Find("c").Part(0)
+		l.soilQuietly(part)
+		for range 5 {
+			_, _ = c.Publish(canceled(), "app_one", "c", "system", nil, []byte(`"0123456789012345678901234567890123456789"`))
+		}
+		l.Begin()
+		for n := 0; part.Bytes() > 0; n++ {
+			if n == 10 {
+				t.Fatal("it is never written")
+			}
+			if l.Turn(); part.Bytes() > 0 && part.Out.Lines&inFrames == 0 {
+				t.Errorf("after turn %d it is among those with nothing but deltas", n)
+			}
+		}
+	})
+}
+
+// canceled is a context for calls that are not waited for.
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// TestGivesUpWaiting: a call that ends before a loop that is behind has done nothing.
+func TestGivesUpWaiting(t *testing.T) {
+	for name, call := range map[string]func(h *Hub, ctx context.Context) (int, error){
+		"publish": func(h *Hub, ctx context.Context) (int, error) {
+			return h.Publish(ctx, "app_one", "c", "system", nil, []byte("1"))
+		},
+		"send": func(h *Hub, ctx context.Context) (int, error) {
+			return h.Send(ctx, "app_one", "s", "system", nil, []byte("1"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCrew(t, 1, testLimits())
+				w := c.open(t, 0, "s", "")
+				w.feed(clientFrame(1, []byte(`{"type":"subscribe","channel":"c"}`)))
+				c.pass(time.Second)
+				w.take()
+				l := c.loops[0]
+				l.inbound.Add(maxInbound + 1)
+				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				defer cancel()
+				if n, err := call(c.Hub, ctx); n != 0 || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %d, %v", n, err)
+				}
+				l.inbound.Add(-maxInbound - 1)
+				c.pass(time.Second)
+				if got := w.take(); len(got) > 0 {
+					t.Errorf("it has come all the same: %s", got[0].payload)
+				}
+			})
+		})
+	}
 }
 
 // TestFromAfarWaits: what other nodes and REST send to a loop that is behind waits.

@@ -111,11 +111,13 @@ const writeBytes = 4 << 10
 // written before it.
 func (l *Loop) cost(before uint64) int { return 1 + int((l.counts.BytesOut-before)/writeBytes) }
 
-// leaveLine takes a flushed part out of a line, and puts it back if more has
-// come meanwhile.
+// leaveLine takes a flushed part out of a line, and puts it back if something is left
+// or more has come meanwhile: frames among those with frames.
 func (l *Loop) leaveLine(p *registry.Part, line uint8) {
 	p.Out.Lines &^= line
 	switch {
+	case p.Bytes() > 0:
+		l.line(p, inFrames)
 	case p.Out.Lines == 0 && p.Pending():
 		l.line(p, line)
 	case p.Out.Lines == 0:
@@ -124,12 +126,14 @@ func (l *Loop) leaveLine(p *registry.Part, line uint8) {
 }
 
 // flushNow writes pending frames of one part, wherever it is in its line, where it
-// stays, until no more are left than one flush carries.
-func (l *Loop) flushNow(p *registry.Part) {
-	for p.Bytes() > l.budget.flush {
+// stays, until no more than most bytes are left.
+func (l *Loop) flushNow(p *registry.Part, most int) {
+	before := l.counts.BytesOut
+	for p.Bytes() > most {
 		budget := len(p.Subs) + 1 + l.gathered/gatherCost
 		l.flushPart(p, &budget)
 	}
+	l.left -= int((l.counts.BytesOut - before) / taskBytes)
 }
 
 // freeze begins a part's flush, unless it has begun.

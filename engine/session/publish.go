@@ -207,9 +207,7 @@ func (s *Session) direct(r *request) {
 	h.sendDirect(refs, s.peer.ID, frame.AppendFrame(nil, frame.OpText, l.text), l, nil)
 	l.counts.Directs++
 	s.ack(r.RequestID)
-	for _, ref := range refs {
-		s.giveWay(1<<ref.Loop(), nil)
-	}
+	s.giveWay(loopsOf(refs), nil)
 }
 
 // directFor is the message that the client sends to a peer, as other nodes get it.

@@ -46,7 +46,7 @@ func (r *remote) Publish(p cluster.Publication, counted func(int)) {
 		return
 	}
 	// Not for one channel: all others' messages would wait with its own.
-	r.hub.wait(context.Background(), r.hub.targets(a, a.Space.Find(p.Channel)), nil)
+	_ = r.hub.wait(context.Background(), r.hub.targets(a, a.Space.Find(p.Channel)), nil)
 	r.hub.publishHere(p, counted)
 }
 
@@ -58,7 +58,7 @@ func (r *remote) Send(d cluster.Direct, counted func(int)) {
 		count(counted, 0)
 		return
 	}
-	r.hub.wait(context.Background(), loopsOf(a.Space.Sockets([]byte(d.To))), nil)
+	_ = r.hub.wait(context.Background(), loopsOf(a.Space.Sockets([]byte(d.To))), nil)
 	r.hub.sendHere(d, counted)
 }
 
