@@ -131,9 +131,10 @@ func New(cfg Config) (_ *Server, err error) {
 	return s, nil
 }
 
-// maxUnread is how many bytes of input are kept at most for a session that waits for
-// another loop.
-const maxUnread = 1 << 20
+// maxUnread is how many bytes of input are kept at most for a session that waits. The
+// reactor stops to read long before, but takes some more whenever the client has fallen
+// behind with reading and caught up.
+const maxUnread = 8 << 20
 
 func (s *Server) openAddresses(counts []*telemetry.Loop) (err error) {
 	s.gate = &gate{refuse: s.cfg.Refuse, counts: counts, log: s.log}

@@ -227,6 +227,9 @@ func (c *Conn) transmit(b []byte) {
 		}
 	}
 	_, _ = c.gc.Write(b) // a failure has called closed
+	if c.state == stateOpen && c.paused() {
+		c.poll(false) // gnet has asked for input, too
+	}
 }
 
 // fail has the connection closed when the loop is back from what it does.

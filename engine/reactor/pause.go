@@ -14,9 +14,9 @@ const pauseAt = 64 << 10
 // paused reports whether so much input waits that no more is read.
 func (c *Conn) paused() bool { return len(c.unread()) > pauseAt }
 
-// poll has the loop read the socket, or not. gnet knows nothing of it: it reads
-// again once it has had to wait for the socket to take something, and is then told
-// anew by what it has read.
+// poll has the loop read the socket, or not. gnet knows nothing of it: once it has had
+// to wait for the socket to take something it reads again, a buffer at a time, before
+// it is told anew.
 func (c *Conn) poll(read bool) {
 	if c.loop.epoll < 0 {
 		return

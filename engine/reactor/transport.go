@@ -143,8 +143,8 @@ func (c *Conn) decrypt(buf []byte) gnet.Action {
 	}
 	c.noteTLS(err)
 	recv, unread := c.recv, c.unread()
-	c.rest = nil
 	c.Finish() // the alert in reply is to arrive
+	c.rest = nil
 	if recv != nil {
 		recv.Closed(unread)
 	}
