@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,6 +63,24 @@ func TestRateOfHeldClient(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHeldClientWithoutBounds: a rate and a burst that are as good as none stay that.
+func TestHeldClientWithoutBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := testLimits()
+		limits.MessageRate, limits.MessageBurst = 1000, math.MaxInt
+		a, w, release := holdBack(t, limits)
+		a.pass(time.Second)
+		for range 10 {
+			w.publish()
+		}
+		release()
+		a.pass(time.Second)
+		if got := w.closeCode(); got != 0 {
+			t.Errorf("closed with %d", got)
+		}
+	})
 }
 
 // TestBurstAfterHold: having been held is worth nothing later.

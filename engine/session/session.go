@@ -263,7 +263,7 @@ func (s *Session) mayTake() bool {
 	burst := limits.MessageBurst
 	if since := s.under().since; since > 0 {
 		const most = 1e9 // a rate that is as good as none
-		burst += int((now - since) * min(int64(limits.MessageRate), most) / 1000)
+		burst += min(int((now-since)*min(int64(limits.MessageRate), most)/1000), math.MaxInt-burst)
 		now = since
 	}
 	return s.bucket.Take(now, limits.MessageRate, burst)
