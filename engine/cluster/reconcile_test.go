@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // TestEstrangedNodesAnswer has two nodes keep each other's messages, and each count
@@ -202,15 +204,23 @@ func TestSettledOnceHeard(t *testing.T) {
 	a.until("messages go out", func(Stats) bool { return a.publishes("room", "alice", "hi") == nil })
 }
 
-// TestKeptForItsOwnSake has a node's link come back while another one does not answer:
-// what a third one says, which does, is not kept until then.
-func TestKeptForItsOwnSake(t *testing.T) {
-	t.Parallel()
+// startPatient starts a node with a subscriber of the channel room, which waits for others
+// longer than a test takes, and returns its server and its configuration, too.
+func startPatient(t *testing.T) (*server.Server, Config, *node) {
+	t.Helper()
 	s := natsServer(t, -1)
 	c := config(s.ClientURL(), "a")
 	c.times.gone, c.times.fence = time.Minute, time.Minute
 	a := start(t, c)
 	a.entersChannel("room")
+	return s, c, a
+}
+
+// TestKeptForItsOwnSake has a node's link come back while another one does not answer:
+// what a third one says, which does, is not kept until then.
+func TestKeptForItsOwnSake(t *testing.T) {
+	t.Parallel()
+	s, c, a := startPatient(t)
 	c.Name = "b"
 	b := start(t, c)
 	newStranger(t, s).say(appendBeat(nil, beat{name: "mute", epoch: 1, number: 1}))
@@ -229,11 +239,7 @@ func TestKeptForItsOwnSake(t *testing.T) {
 // that it is new: it is kept until all shares have been exchanged.
 func TestKeptFromTheFirst(t *testing.T) {
 	t.Parallel()
-	s := natsServer(t, -1)
-	c := config(s.ClientURL(), "a")
-	c.times.gone, c.times.fence = time.Minute, time.Minute
-	a := start(t, c)
-	a.entersChannel("room")
+	s, _, a := startPatient(t)
 	other := newStranger(t, s)
 	other.say(appendBeat(nil, beat{name: "other", epoch: 1, number: 1}))
 	a.knows(1)
@@ -253,11 +259,7 @@ func TestKeptFromTheFirst(t *testing.T) {
 // it has answered anew, and no longer.
 func TestFirstAnswerIsLost(t *testing.T) {
 	t.Parallel()
-	s := natsServer(t, -1)
-	c := config(s.ClientURL(), "a")
-	c.times.gone, c.times.fence = time.Minute, time.Minute
-	a := start(t, c)
-	a.entersChannel("room")
+	s, _, a := startPatient(t)
 	other := newStranger(t, s)
 	all, err := other.conn.SubscribeSync(subjectAll)
 	if err != nil {
