@@ -283,7 +283,7 @@ func (h *harness) fits(n int) error {
 
 // ramp is how connections are opened, with a line of progress.
 func (h *harness) ramp(what string, n int) (client.Ramp, *progress) {
-	p := newProgress(h.std.err, what, n, 0)
+	p := newProgress(h.std, what, n, 0)
 	return client.Ramp{Window: h.flags.Window, Progress: p.at}, p
 }
 
@@ -291,7 +291,7 @@ func (h *harness) ramp(what string, n int) (client.Ramp, *progress) {
 // that lasts d, while do runs. count returns what is done and how many errors there
 // were, nil: nothing is counted; any goroutine may call it.
 func (h *harness) watch(what string, total int, d time.Duration, count func() (done, errors int), do func() error) error {
-	p := newProgress(h.std.err, what, total, d)
+	p := newProgress(h.std, what, total, d)
 	if count == nil {
 		p.waits, count = true, func() (int, int) { return 0, 0 }
 	}

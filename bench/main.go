@@ -38,6 +38,7 @@ type grammar struct {
 // stdio is where a scenario writes: results to out, progress to err.
 type stdio struct {
 	out, err io.Writer
+	terminal bool              // err is one
 	params   map[string]string // flags of the command line with their values
 }
 
@@ -45,7 +46,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	// Once the first signal has begun the orderly end, the next one ends us.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], &stdio{out: os.Stdout, err: os.Stderr}))
+	_, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS)
+	os.Exit(run(ctx, os.Args[1:], &stdio{out: os.Stdout, err: os.Stderr, terminal: err == nil}))
 }
 
 // run executes one command line and returns the exit status.

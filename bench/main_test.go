@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +70,37 @@ func execute(ctx context.Context, t *testing.T, args ...string) outcome {
 	var out, err strings.Builder
 	status := run(ctx, args, &stdio{out: &out, err: &err})
 	return outcome{status, out.String(), err.String()}
+}
+
+// interrupt is execute on a terminal, by a user who has had enough once it has shown
+// lines that match each of the patterns, in their order.
+func interrupt(t *testing.T, patterns []string, args ...string) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
+	defer cancel()
+	w := &terminal{waits: patterns, cancel: cancel}
+	var out strings.Builder
+	status := run(ctx, args, &stdio{out: &out, err: w, terminal: true})
+	if len(w.waits) > 0 {
+		t.Errorf("%q: never showed %q", args, w.waits[0])
+	}
+	return outcome{status, out.String(), w.String()}
+}
+
+// terminal ends a run once it has shown all that it waits for.
+type terminal struct {
+	strings.Builder
+	waits  []string
+	cancel context.CancelFunc
+}
+
+func (w *terminal) Write(line []byte) (int, error) {
+	if len(w.waits) > 0 && regexp.MustCompile(w.waits[0]).Match(line) {
+		if w.waits = w.waits[1:]; len(w.waits) == 0 {
+			w.cancel()
+		}
+	}
+	return w.Builder.Write(line)
 }
 
 // measure runs a scenario small and returns its record.
@@ -312,9 +344,10 @@ func TestRunningServerTLS(t *testing.T) {
 // TestInterrupt: what there is when the user has had enough is the result.
 func TestInterrupt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record.json")
-	// The time limit stands for Ctrl-C: both end the scenario's context.
-	o := execute(t.Context(), t, "fanout", "--subscribers", "5", "--in-flight", "1", "--publishers", "1", "--for", "20ms", "--warm-up", "0s",
-		"--rounds", "1000000", "--timeout", "3s", "--server-bin", server, "--json", path)
+	// The second time that the server is measured, both have been.
+	o := interrupt(t, []string{"signalbox, 1 in flight", "floor, 1 in flight", "signalbox, 1 in flight"},
+		"fanout", "--subscribers", "5", "--in-flight", "1", "--publishers", "1", "--for", "1s", "--warm-up", "0s",
+		"--rounds", "1000000", "--server-bin", server, "--json", path)
 	if o.status != 0 || !strings.Contains(o.out, "ended before it was done") {
 		t.Fatalf("got status %d, %q, %q", o.status, o.out, o.err)
 	}
@@ -325,6 +358,9 @@ func TestInterrupt(t *testing.T) {
 	if !r.Partial || len(r.Rows) != 2 {
 		t.Errorf("got partial %t, %d rows", r.Partial, len(r.Rows))
 	}
+	if o := execute(t.Context(), t, "fanout", "--timeout", "1ns", "--server-bin", server); o.status != 1 || !strings.Contains(o.err, "before anything was measured") {
+		t.Errorf("out of time at once: got status %d, %q", o.status, o.err)
+	}
 	if o := execute(t.Context(), t, "report", "--complete", path, "--out", filepath.Join(t.TempDir(), "r.html")); o.status != 1 {
 		t.Errorf("report takes it for complete: %q", o.out)
 	}
@@ -333,15 +369,18 @@ func TestInterrupt(t *testing.T) {
 // TestInterruptEndsMeasurements: a long one that is under way ends too, and what it
 // has seen until then is told.
 func TestInterruptEndsMeasurements(t *testing.T) {
-	for _, args := range [][]string{
-		{"direct", "--pairs", "1"},
-		{"fanout", "--subscribers", "2"},
-		{"latency", "--subscribers", "2", "--rate", "100"},
-		{"slow", "--subscribers", "2"},
+	for _, tt := range []struct {
+		args []string
+		line string
+	}{
+		{[]string{"direct", "--pairs", "1"}, "round trips: [1-9]"},
+		{[]string{"fanout", "--subscribers", "2"}, "signalbox, 1 in flight to 2: [1-9]"},
+		{[]string{"latency", "--subscribers", "2", "--rate", "100"}, "publishes/s: [1-9]"},
+		{[]string{"slow", "--subscribers", "2"}, "none stalled: [1-9]"},
 	} {
-		t.Run(args[0], func(t *testing.T) {
-			args = append(args, "--for", "1h", "--warm-up", "0s", "--timeout", "2s", "--server-bin", server)
-			o := execute(t.Context(), t, args...)
+		t.Run(tt.args[0], func(t *testing.T) {
+			args := append(tt.args, "--for", "1h", "--timeout", "1h", "--warm-up", "0s", "--server-bin", server)
+			o := interrupt(t, []string{tt.line, tt.line}, args...)
 			if o.status != 0 || !strings.Contains(o.out, "[") || !strings.Contains(o.out, "ended before it was done") {
 				t.Errorf("got status %d, %q, %q, want what was seen until then", o.status, o.out, o.err)
 			}

@@ -3,11 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -33,14 +30,9 @@ type progress struct {
 
 // newProgress tells of work of total steps, or of any number of steps within
 // length.
-func newProgress(w io.Writer, what string, total int, length time.Duration) *progress {
-	p := &progress{w: w, what: what, total: total, length: length, start: time.Now()}
-	if f, ok := w.(*os.File); ok {
-		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-		p.terminal = err == nil
-	}
-	p.shown = p.start
-	return p
+func newProgress(std *stdio, what string, total int, length time.Duration) *progress {
+	now := time.Now()
+	return &progress{w: std.err, terminal: std.terminal, what: what, total: total, length: length, start: now, shown: now}
 }
 
 // at tells that done steps are done and that there were errors.

@@ -9,7 +9,7 @@ import (
 // TestWaitLine: what may end before its limit has no time at which it will.
 func TestWaitLine(t *testing.T) {
 	var w strings.Builder
-	p := newProgress(&w, "wait", 0, 20*time.Second)
+	p := newProgress(&stdio{err: &w}, "wait", 0, 20*time.Second)
 	p.waits = true
 	if got, want := p.line(0, 0, 5*time.Second), "wait: 5s of at most 20s"; got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -31,7 +31,7 @@ func TestProgressLine(t *testing.T) {
 		{"over its time", 0, time.Second, 1, 0, 2 * time.Second, "work: 1 done, 0/s, 0 errors, ETA 0s"},
 	} {
 		var w strings.Builder
-		p := newProgress(&w, "work", tt.total, tt.length)
+		p := newProgress(&stdio{err: &w}, "work", tt.total, tt.length)
 		if got := p.line(tt.done, tt.errors, tt.passed); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
@@ -42,7 +42,7 @@ func TestProgressLine(t *testing.T) {
 // terminal.
 func TestProgressIsQuiet(t *testing.T) {
 	var w strings.Builder
-	p := newProgress(&w, "work", 10, 0)
+	p := newProgress(&stdio{err: &w}, "work", 10, 0)
 	for i := range 10 {
 		p.at(i, 0)
 	}

@@ -73,7 +73,7 @@ func (c *simCmd) Run(ctx context.Context, std *stdio) error {
 			if p != nil {
 				p.done()
 			}
-			p, what = newProgress(std.err, now, total, 0), now
+			p, what = newProgress(std, now, total, 0), now
 		}
 		p.total = total
 		p.at(done, 0)
