@@ -154,7 +154,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	for name, listen := range map[string]string{"IPv4": "127.0.0.1:0", "dual stack": ":0"} {
 		t.Run(name, func(t *testing.T) {
 			d := found(t, "--listen", listen, "--api-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-				"--data-dir", "data", "--drain-timeout", "2s", "--message-rate", "0")
+				"--data-dir", "data", "--message-rate", "0")
 			hosts := []string{"127.0.0.1"}
 			if strings.HasPrefix(d.addr, ":") {
 				hosts = append(hosts, "[::1]")
