@@ -15,16 +15,21 @@ type loggingFlags struct {
 	level slog.LevelVar
 }
 
-// logger returns the logger that the flags describe, writing to w.
+// logger returns the logger that the flags describe, writing to w, and makes it the
+// process's. What libraries say through package log comes to it at debug level: net/http
+// quotes there what a webhook's receiver sends unasked.
 func (f *loggingFlags) logger(w io.Writer) (*slog.Logger, error) {
 	if err := f.level.UnmarshalText([]byte(f.LogLevel)); err != nil {
 		return nil, err
 	}
 	options := &slog.HandlerOptions{Level: &f.level}
+	logger := slog.New(slog.NewTextHandler(w, options))
 	if f.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+		logger = slog.New(slog.NewJSONHandler(w, options))
 	}
-	return slog.New(slog.NewTextHandler(w, options)), nil
+	slog.SetLogLoggerLevel(slog.LevelDebug)
+	slog.SetDefault(logger)
+	return logger, nil
 }
 
 // switchOnSignal switches to debug and back for each signal, until ctx is done.
