@@ -36,7 +36,8 @@ type conn struct {
 	unread []byte // to be read before what Conn has
 
 	// Owned by the goroutine that serves.
-	requests int // begun
+	requests int  // begun
+	last     bool // the one under way is answered without a slot, and no other
 
 	// Guarded by slots.mu.
 	placed  bool          // has a slot

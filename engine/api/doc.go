@@ -46,8 +46,9 @@
 //
 // 1 024 connections at a time over all doors. The one beyond takes the place of
 // the one that has been idle longest, waiting for a further request, which its own
-// goroutine closes: whoever keeps connections for nothing keeps nobody out. If
-// none is idle, it is answered 503 and closed. A request head of 32 KiB within 10 s, a body of 32 KiB within
+// goroutine closes: whoever keeps connections for nothing keeps nobody out. If that
+// one's next request has just come, it is still answered, as the last. If none is
+// idle, the one beyond is answered 503 and closed. A request head of 32 KiB within 10 s, a body of 32 KiB within
 // 10 s, an answer taken within 60 s, 60 s idle. A request with
 // Transfer-Encoding is the last on its connection (RFC 9112 §6.3).
 package api

@@ -57,7 +57,7 @@ func (c *call) checkGrant(a auth.Actions, channel string) error {
 // serveHTTP answers one request of the public port.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	first := firstRequest(r)
-	if len(r.TransferEncoding) > 0 || s.leaving.Load() {
+	if c := connOf(r); len(r.TransferEncoding) > 0 || s.leaving.Load() || c != nil && c.last {
 		w.Header().Set("Connection", "close") // RFC 9112 §6.3
 	}
 	if r.Body != http.NoBody {

@@ -54,14 +54,21 @@ func (s *slots) free(c *conn) {
 	}
 }
 
-// follow is told of each change of a connection's state: http.Server.ConnState.
+// follow is told of each change of a connection's state, by the goroutine that serves
+// it: http.Server.ConnState.
 func (s *slots) follow(nc net.Conn, state http.ConnState) {
 	c := nc.(*conn)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unlist(c)
-	if state == http.StateIdle && c.placed {
+	switch {
+	case state == http.StateIdle && c.placed:
 		c.waiting = s.idle.PushBack(c)
+	case state == http.StateActive && !c.placed:
+		// The request had come when its slot was taken: it is read to its end.
+		c.last = true
+		c.evicted.Store(false)
+		_ = c.Conn.SetReadDeadline(time.Time{}) // fails if it is closed already
 	}
 }
 

@@ -80,6 +80,63 @@ func TestIdleGivesWay(t *testing.T) {
 	})
 }
 
+// lateConn is a connection whose reads take a moment until what they have got is seen.
+type lateConn struct {
+	net.Conn
+	read func() // called when a read has got something
+}
+
+func (c *lateConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.read()
+	}
+	return n, err
+}
+
+// TestEvictedTooLate: a request that had come when its connection's slot was taken is
+// answered as any other, and is the last one.
+func TestEvictedTooLate(t *testing.T) {
+	usage := request("GET", "/v1/usage", "", bearer(fullKey))
+	publish := request("POST", publishTarget, `{"data":1}`, bearer(fullKey))
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend(t)
+		s := New(Options{Backend: b})
+		var others []*conn
+		near, far := net.Pipe()
+		s.Handoff(&lateConn{near, func() {
+			for len(others) < maxConns { // the last of them takes the slot of who has just asked
+				o := &conn{slots: &s.slots}
+				if !s.slots.take(o) {
+					t.Error("refused, want the slot of the idle connection")
+				}
+				others = append(others, o)
+			}
+		}}, []byte(usage))
+		c := newClient(t, far)
+		c.read("GET").want(t, 200, "")
+		synctest.Wait()
+		b.blockC = make(chan struct{})
+		c.write(publish)
+		sleep(t, time.Second)
+		close(b.blockC)
+		c.read("POST").want(t, 200, "")
+		c.ended()
+		if calls := b.called(); len(calls) != 2 {
+			t.Errorf("calls = %q, want both", calls)
+		}
+		for _, o := range others {
+			s.slots.free(o)
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown = %v", err)
+		}
+		if got := s.slots.taken; got != 0 {
+			t.Errorf("slots taken = %d, want 0", got)
+		}
+	})
+}
+
 // TestEvictedReadsNoMore: net/http sets its own deadline after it has told that the
 // connection is idle.
 func TestEvictedReadsNoMore(t *testing.T) {
