@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/goccy/go-json"
 	"go.etcd.io/bbolt"
@@ -55,10 +57,15 @@ func (c *change) empty() bool {
 	return len(c.rows)+len(c.puts)+len(c.removes)+len(c.drops) == 0
 }
 
-// and returns the change with a later one behind it.
+// and returns the change with a later one behind it. Of a queue's rows it has the last
+// alone: a change may have to wait for as long as the disk fails.
 func (c *change) and(later change) change {
+	last := map[uint64]row{}
+	for _, r := range append(c.rows, later.rows...) {
+		last[r.ID] = r
+	}
 	return change{
-		rows:    append(c.rows, later.rows...),
+		rows:    slices.Collect(maps.Values(last)),
 		puts:    append(c.puts, later.puts...),
 		removes: append(c.removes, later.removes...),
 		drops:   append(c.drops, later.drops...),

@@ -266,6 +266,47 @@ func TestFailingDisk(t *testing.T) {
 	})
 }
 
+// TestFailingDiskForLong: what the file lacks is no more for being lacking longer.
+func TestFailingDiskForLong(t *testing.T) {
+	dir := t.TempDir()
+	h, err := Open(Options{Dir: dir, MaxSpool: 20_000, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Set(parse(t, file(hookTo(testURL), hookTo("https://other.test/"))))
+	f := &fixture{Hooks: h, t: t, app: h.App(testApp)}
+	if err := h.disk.close(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 500 {
+		f.join("c", i, 20+i%7)
+		h.flush()
+	}
+	if n := len(h.pending.rows); n > 2 {
+		t.Errorf("%d rows are to be written, want one for each of the two queues", n)
+	}
+	if h.disk, err = openDisk(dir); err != nil {
+		t.Fatal(err)
+	}
+	h.flush()
+	untold := map[uint64]int64{}
+	for _, q := range h.routes[testApp] {
+		untold[q.id] = q.dropped
+	}
+	queues, err := h.disk.load()
+	if err != nil || len(queues) != 2 {
+		t.Fatalf("got %d queues, %v, want 2", len(queues), err)
+	}
+	for _, q := range queues {
+		if q.dropped != untold[q.id] {
+			t.Errorf("queue %d: the file has %d drops to be told, want %d", q.id, q.dropped, untold[q.id])
+		}
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestOpenFaults(t *testing.T) {
 	held := t.TempDir()
 	d, err := openDisk(held)
