@@ -146,8 +146,8 @@ func (c *fanoutCmd) measure(ctx context.Context, h *harness, t *target.Target, n
 		if err == nil {
 			err = stopFanOut(ctx, fan)
 		}
-		// Cut short, it is what there was until then.
-		if s.Publishes > 0 && (err == nil || ctx.Err() != nil) {
+		// Cut short, it is what there was until then. Else there is one for each mode.
+		if err == nil || ctx.Err() != nil && s.Publishes > 0 {
 			samples = append(samples, s)
 		}
 		if err = errors.Join(err, fan.Err()); err != nil {

@@ -226,6 +226,20 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
+// TestTooShort: of a measurement within which no message arrives everywhere there is
+// an account all the same, under its own conditions.
+func TestTooShort(t *testing.T) {
+	short := []string{"--for", "1us", "--warm-up", "0s", "--server-bin", server}
+	r := measure(t, append([]string{"fanout", "--subscribers", "500", "--in-flight", "1,16", "--publishers", "1", "--rounds", "1", "--no-floor"}, short...)...)
+	if len(r.Rows) != 2 || r.Rows[0].Text("in flight") != "1" || r.Rows[1].Text("in flight") != "16" {
+		t.Errorf("got %v, want a row for each number in flight", r.Rows)
+	}
+	o := execute(t.Context(), t, append([]string{"latency", "--subscribers", "500"}, short...)...)
+	if o.status != 1 || !strings.Contains(o.err, "--for is too short") {
+		t.Errorf("latency: got status %d, %q, want that --for is too short", o.status, o.err)
+	}
+}
+
 // TestRatios: those that are told are those of the record's rounds.
 func TestRatios(t *testing.T) {
 	r := measure(t, "connect", "--connections", "20", "--rounds", "3", "--server-bin", server)
