@@ -97,7 +97,7 @@ func (c *connectCmd) measure(ctx context.Context, h *harness, t *target.Target, 
 	if s.cost, err = end(); err != nil {
 		return s, err
 	}
-	s.cost.Wall, s.times = s.opened.Took, watch.times()
+	s.cost, s.times = s.cost.Within(s.opened.Took), watch.times()
 	if s.opened.Ready == 0 {
 		return s, s.opened.Err()
 	}

@@ -36,6 +36,16 @@ func (s Sample) ClientTakenLoad() float64 { return 100 * s.ClientTaken.Seconds()
 // ClientLoad is how much of its core the busiest client loop used, in percent.
 func (s Sample) ClientLoad() float64 { return 100 * s.ClientCPU.Seconds() / s.Wall.Seconds() }
 
+// Within returns what was measured as that of a part of its time: all that server and
+// client did was for what was done then, and others took as much as all the time.
+func (s Sample) Within(d time.Duration) Sample {
+	part := d.Seconds() / s.Wall.Seconds()
+	s.ServerTaken = time.Duration(part * float64(s.ServerTaken))
+	s.ClientTaken = time.Duration(part * float64(s.ClientTaken))
+	s.Wall = d
+	return s
+}
+
 // Meter reads the counters that a Sample is the difference of.
 type Meter struct {
 	Fleet     *client.Fleet

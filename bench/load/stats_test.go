@@ -35,6 +35,16 @@ func TestSlope(t *testing.T) {
 	}
 }
 
+// TestWithin: work that went on a little longer counts for the time in question, and
+// others have had no more of it than of all the time.
+func TestWithin(t *testing.T) {
+	all := Sample{Wall: 4 * time.Second, ServerCPU: time.Second, ClientCPU: time.Second, ServerTaken: 2 * time.Second, ClientTaken: 6 * time.Second}
+	s := all.Within(time.Second)
+	if s.ServerLoad() != 100 || s.ClientLoad() != 100 || s.ServerTakenLoad() != 50 || s.ClientTakenLoad() != 150 {
+		t.Errorf("got %+v", s)
+	}
+}
+
 func TestHistogramMerge(t *testing.T) {
 	var parts [3]Histogram
 	whole := &Histogram{}
