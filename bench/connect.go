@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,7 @@ func (c *connectCmd) Run(ctx context.Context, std *stdio) error {
 				return err
 			}
 		}
+		var failed error
 		for range c.Rounds {
 			for _, t := range targets {
 				s, err := c.measure(ctx, h, t, c.Connections)
@@ -66,9 +68,10 @@ func (c *connectCmd) Run(ctx context.Context, std *stdio) error {
 					return err
 				}
 				samples[t] = append(samples[t], s)
+				failed = cmp.Or(failed, s.opened.Err())
 			}
 		}
-		return nil
+		return failed
 	})
 }
 

@@ -336,6 +336,39 @@ func TestRunningServer(t *testing.T) {
 	}
 }
 
+// TestRefusedConnects: connects that a server refuses make no good run.
+func TestRefusedConnects(t *testing.T) {
+	apps := filepath.Join(t.TempDir(), "apps.yaml")
+	key := target.Key{ID: "sk_id_" + strings.Repeat("0", 32), Secret: "sk_secret_" + strings.Repeat("0", 48)}
+	text := fmt.Sprintf(`apps:
+  - id: app_small
+    plan: {name: SMALL, maxConcurrentConnections: 5, maxMessagesPerPeriod: 0, overagesAllowed: false, overagesEnabled: false}
+    keys: [{id: %s, secret: %s, channelPatterns: ["**"], actions: [publish, subscribe, presence, send]}]
+`, key.ID, key.Secret)
+	if err := os.WriteFile(apps, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "record.json")
+	own, err := target.StartOwn(t.Context(), target.Own{Bin: server, Loops: 1, Flags: []string{"--apps", apps}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := own.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	o := execute(t.Context(), t, "connect", "--connections", "20", "--rounds", "1", "--url", "ws://"+own.Addr.String(),
+		"--sk-id", key.ID, "--sk-secret", key.Secret, "--json", path)
+	if o.status != 1 || !strings.Contains(o.err, "15 of 20 connections could not be opened") {
+		t.Errorf("got status %d, %q, want 1 and how many failed", o.status, o.err)
+	}
+	r, err := result.Read(path)
+	if err != nil || !slices.Equal(figures(r, "errors"), []float64{15}) {
+		t.Errorf("got %v, %v, want a record with 15 errors", r, err)
+	}
+}
+
 // TestRunningServerTLS measures one that speaks TLS, whose certificate nobody knows.
 func TestRunningServerTLS(t *testing.T) {
 	own, err := target.StartOwn(t.Context(), target.Own{Bin: server, Loops: 1, TLS: true})
