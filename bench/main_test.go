@@ -220,6 +220,11 @@ func TestAccounts(t *testing.T) {
 	if err != nil || len(figures(lost, "arrived")) != 1 || figures(lost, "arrived")[0] >= figures(lost, "due")[0] {
 		t.Errorf("with peers that are closed: got %v, %v, want an account of what did not arrive", lost, err)
 	}
+	o = execute(t.Context(), t, "soak", "--peers", "4", "--channels", "2", "--churn", "2", "--life", "10ms", "--for", "500ms", "--samples", "1",
+		"--server-bin", server, "--server-flags=--connect-rate 5")
+	if o.status != 1 || !strings.Contains(o.err, "visits and frames were refused") || strings.Contains(o.err, "deliveries were due") {
+		t.Errorf("with visits that are refused: got status %d, %q, want 1 and that they were", o.status, o.err)
+	}
 	r = measure(t, "presence", "--peers", "30", "--server-bin", server)
 	if frames := figures(r, "frames"); frames[0] < 30 || frames[1] < 15 {
 		t.Errorf("got %v presence frames, want at least one for each snapshot and for each that stayed", frames)

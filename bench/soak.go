@@ -162,17 +162,22 @@ func (c *soakCmd) sample(ctx context.Context, h *harness, t *target.Target, mix 
 	return nil
 }
 
-// account adds the row about deliveries and fails if they do not add up.
+// account adds the row about deliveries and fails if they do not add up, or visits
+// were refused.
 func (c *soakCmd) account(h *harness, mix *load.Mix) error {
 	a := mix.Account()
 	row := result.Row{}.Label("account", "deliveries").
 		Figure("messages", "", float64(a.Messages)).Figure("due", "", float64(a.Due)).Figure("arrived", "", float64(a.Arrived)).
 		Figure("wrong", "", float64(a.Wrong)).Figure("visits", "", float64(a.Visits)).Figure("refused", "", float64(a.Refused))
 	h.record.Add(a.Times.Figures(row))
+	err := mix.Err()
 	if a.Wrong > 0 || a.Arrived != a.Due {
-		return errors.Join(mix.Err(), fmt.Errorf("%d deliveries were due, %d arrived; between %d pairs of peers count or order is wrong", a.Due, a.Arrived, a.Wrong))
+		err = errors.Join(err, fmt.Errorf("%d deliveries were due, %d arrived; between %d pairs of peers count or order is wrong", a.Due, a.Arrived, a.Wrong))
 	}
-	return mix.Err()
+	if a.Refused > 0 {
+		err = errors.Join(err, fmt.Errorf("%d visits and frames were refused or cut off", a.Refused))
+	}
+	return err
 }
 
 // leaks looks at what the server holds once all clients are gone.
