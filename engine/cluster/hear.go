@@ -118,6 +118,9 @@ func (b *NATS) payload(text []byte, now time.Time) error {
 		if err != nil {
 			b.refuse(err)
 		}
+		if kind == kindBye && len(c.rest) > 0 {
+			return errOrigin // nobody is left to have said it, nor to end it
+		}
 	}
 	return nil
 }

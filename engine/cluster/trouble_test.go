@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,6 +81,30 @@ func TestGoneAndFound(t *testing.T) {
 	say(5, appendBeat(nil, beat{name: "old", epoch: 2, number: 2})...)
 	say(6, kindBye)
 	a.wants("gone")
+}
+
+// TestNothingBehindGoodbye has a node say more in the same breath: whoever it tells of
+// would never be gone.
+func TestNothingBehindGoodbye(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	a := join(t, s, "a")
+	other := newStranger(t, s)
+	hello := appendBeat(nil, beat{name: "other", epoch: 1, number: 1})
+	other.say(hello)
+	a.knows(1)
+	ghost := mustShare(Share{App: app, Channel: "room", Version: 1, Members: []Member{{Peer: "ghost"}}})
+	other.say(slices.Concat([]byte{kindBye}, ghost, appendBeat(nil, beat{name: "other", epoch: 1, number: 2})))
+	a.wants("gone")
+	a.until("the rest is refused", func(s Stats) bool { return s.Refused["origin"] == 1 })
+	a.knows(0)
+	other.say(hello)
+	a.knows(1)
+	for range len(a.r.eventC) {
+		if got := a.next(); strings.HasPrefix(got, "share") {
+			t.Errorf("handed over: %s", got)
+		}
+	}
 }
 
 // payload makes what a node says.
