@@ -259,8 +259,10 @@ func (b *NATS) message(o *origin, kind byte, c *cursor) error {
 		}
 		counted := o.tally.counter(ask)
 		if b.keeps(o) {
-			kept := p // or each that is heard would be on the heap
-			b.keep(o, len(p.Frame), func() { b.node.Publish(kept, counted) }, counted)
+			if b.fits(o, sizePublication(p), counted) {
+				kept := p.clone()
+				b.keep(o, func() { b.node.Publish(kept, counted) })
+			}
 			return nil
 		}
 		b.settle()
@@ -279,7 +281,10 @@ func (b *NATS) message(o *origin, kind byte, c *cursor) error {
 	}
 	counted := o.tally.counter(ask)
 	if b.keeps(o) {
-		b.keep(o, len(d.Data), func() { b.node.Send(d, counted) }, counted)
+		if b.fits(o, sizeDirect(d), counted) {
+			kept := d.clone()
+			b.keep(o, func() { b.node.Send(kept, counted) })
+		}
 		return nil
 	}
 	b.settle()

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 	"unicode/utf8"
 
 	"signalbox/engine/auth"
@@ -34,6 +35,15 @@ func sizePublication(p Publication) int {
 	return recordRoom + (1+maxToken)*(len(p.App)+len(p.Channel)) + len(p.From) + len(p.FromMetadata) + len(p.Frame)
 }
 
+// clone returns p in memory of its own. Data is the end of Frame, but for the brace behind it.
+func (p Publication) clone() Publication {
+	p.App, p.Channel, p.From = strings.Clone(p.App), strings.Clone(p.Channel), strings.Clone(p.From)
+	p.FromMetadata, p.Frame = bytes.Clone(p.FromMetadata), bytes.Clone(p.Frame)
+	end := len(p.Frame) - 1
+	p.Data = p.Frame[end-len(p.Data) : end]
+	return p
+}
+
 // publication reads what appendPublication wrote. Data is yet to be found.
 func (c *cursor) publication() (ask uint64, p Publication) {
 	ask = c.number()
@@ -57,6 +67,13 @@ func appendDirect(dst []byte, ask uint64, flags byte, d Direct) []byte {
 // sizeDirect is an upper bound of what a direct takes with its subject.
 func sizeDirect(d Direct) int {
 	return recordRoom + (1+maxToken)*(len(d.App)+len(d.To)) + len(d.From) + len(d.FromMetadata) + len(d.Data)
+}
+
+// clone returns d in memory of its own.
+func (d Direct) clone() Direct {
+	d.App, d.To, d.From = strings.Clone(d.App), strings.Clone(d.To), strings.Clone(d.From)
+	d.FromMetadata, d.Data = bytes.Clone(d.FromMetadata), bytes.Clone(d.Data)
+	return d
 }
 
 func (c *cursor) direct() (ask uint64, flags byte, d Direct) {

@@ -119,13 +119,19 @@ func (b *NATS) keeps(o *origin) bool {
 	return b.socket.anew.Load() || o.estranged.Load() > 0 || len(o.kept) > 0
 }
 
-// keep keeps what hands over a message, until the node is not estranged any more.
-func (b *NATS) keep(o *origin, size int, handOver func(), counted func(int)) {
-	if o.size += size + recordRoom; o.size > maxKept {
+// fits reports whether a message of so many bytes can be kept. One that cannot is lost.
+func (b *NATS) fits(o *origin, size int, counted func(int)) bool {
+	if o.size += size; o.size > maxKept {
 		b.stats.lost.Add(1)
 		_ = none(counted)
-		return
+		return false
 	}
+	return true
+}
+
+// keep keeps what hands over a message, until the node is not estranged any more. The
+// message is a clone: what it came with may be large, and is not reckoned with.
+func (b *NATS) keep(o *origin, handOver func()) {
 	o.kept = append(o.kept, handOver)
 	b.keeping = true
 }

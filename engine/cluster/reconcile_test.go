@@ -3,9 +3,12 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -252,6 +255,65 @@ func TestKeptFromTheFirst(t *testing.T) {
 	a.until("its fence is out", func(s Stats) bool { return s.Rounds == 1 })
 	other.say(appendBeat(nil, beat{name: "other", epoch: 2, number: 1}))
 	a.after(`message room bob "hi"`)
+}
+
+// TestKeptAlone has messages be kept of a node that is estranged: all that they take is
+// reckoned with, and nothing else is on the heap for them.
+func TestKeptAlone(t *testing.T) {
+	t.Parallel()
+	b, err := newNATS(config("", "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seq := uint64(0)
+	hear := func(text []byte) {
+		t.Helper()
+		if err := b.payload(text, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say := func(records ...byte) []byte {
+		seq++
+		return payload(strangeID, seq, records...)
+	}
+	hear(say(appendBeat(nil, beat{name: "other", epoch: 1, number: 17})...))
+	o := b.members.origins[strangeID]
+
+	for i, record := range [][]byte{
+		appendPublication(nil, 0, message("room", "alice", "hi")),
+		appendDirect(nil, 0, 0, directTo("bob", "alice", "hi")),
+	} {
+		text := say(append(record, appendExit(nil, app, strings.Repeat("x", 200))...)...)
+		whole := weak.Make(&text[0])
+		hear(text)
+		text = nil
+		runtime.GC()
+		if whole.Value() != nil || len(o.kept) != i+1 {
+			t.Errorf("%d: %d messages are kept, and all that they came with", i, len(o.kept))
+		}
+	}
+
+	d := directTo("bob", "alice", "hi")
+	d.FromMetadata = []byte(`{"a":"` + strings.Repeat("x", maxMetadata-8) + `"}`)
+	for range 2 * maxKept / maxMetadata {
+		hear(say(appendDirect(nil, 0, 0, d)...))
+	}
+	if got := len(o.kept); got > maxKept/maxMetadata+2 {
+		t.Errorf("%d messages with %d bytes of metadata are kept", got, maxMetadata)
+	}
+}
+
+func TestClones(t *testing.T) {
+	t.Parallel()
+	p := message("room", "alice", "hi")
+	p.FromMetadata = []byte("{}")
+	if got := p.clone(); !reflect.DeepEqual(got, p) {
+		t.Errorf("got %+v, want %+v", got, p)
+	}
+	d := directTo("bob", "alice", "hi")
+	if got := d.clone(); !reflect.DeepEqual(got, d) {
+		t.Errorf("got %+v, want %+v", got, d)
+	}
 }
 
 // TestFirstAnswerIsLost has a node be met in the middle of its life, and its first answer
