@@ -90,11 +90,11 @@ func (b *NATS) payload(text []byte, now time.Time) error {
 	if o == nil {
 		return errOrigin
 	}
-	o.heard = now
 	if seq <= o.seq {
 		b.stats.repeated.Add(1) // heard by two subscriptions
 		return nil
 	}
+	o.heard = now // not before: one of which nothing is taken any more is to be gone, and met anew
 	o.seq = seq
 	if fresh {
 		b.usage.found(id)

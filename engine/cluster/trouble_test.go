@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -105,6 +106,31 @@ func TestNothingBehindGoodbye(t *testing.T) {
 			t.Errorf("handed over: %s", got)
 		}
 	}
+}
+
+// TestNumberOutOfReach has somebody say something in a node's name under a number that it
+// does not come to: it is heard again once it has been missed.
+func TestNumberOutOfReach(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	c := config(s.ClientURL(), "a")
+	c.times.gone = 500 * time.Millisecond
+	a := start(t, c)
+	b := join(t, s, "b")
+	a.knows(1)
+	b.knows(1)
+	a.entersChannel("room")
+	a.clear()
+	text := payload(b.id, math.MaxUint64, appendUsageAsk(nil, false)...)
+	if err := newStranger(t, s).conn.Publish(subjectAll, text); err != nil {
+		t.Fatal(err)
+	}
+	a.after("gone")
+	a.knows(1)
+	if err := b.publishes("room", "bob", "hi"); err != nil {
+		t.Fatal(err)
+	}
+	a.after(`message room bob "hi"`)
 }
 
 // payload makes what a node says.
