@@ -69,8 +69,9 @@
 // While the link is known to be down, and from then on until all others have heard all
 // shares or are gone, a message is delivered on this node and answered with
 // ErrUnavailable; a message to a peer with a socket here is answered as if there were no
-// other. A cut that nobody has told of is known within three seconds, and what was said
-// in that time may not arrive.
+// other. If all are gone when the link is back, they have a second to be heard again. A
+// cut that nobody has told of is known within three seconds, and what was said in that time
+// may not arrive.
 //
 // Where the link holds and what is behind it does not, because NATS itself is parted, or
 // routes have changed hands, nobody is told: what is said to a node on the other side is

@@ -214,6 +214,10 @@ func (b *NATS) linkChanged() {
 	if size := b.conn.MaxPayload(); size < b.maxPayload {
 		b.log.Error("NATS takes too small messages only: some will be lost", "max_payload", size, "needed", b.maxPayload)
 	}
+	if len(b.members.origins) == 0 {
+		b.resynced = time.Now() // others may be there, and be heard until a beat is over
+		return
+	}
 	b.resync()
 }
 

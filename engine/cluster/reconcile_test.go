@@ -207,6 +207,37 @@ func TestSettledOnceHeard(t *testing.T) {
 	a.until("messages go out", func(Stats) bool { return a.publishes("room", "alice", "hi") == nil })
 }
 
+// TestAloneUntilOthersAreHeard has the link of a node come back that knows no other any
+// more: until one that is there can have been heard, messages are not said to nobody, and
+// nothing is entered.
+func TestAloneUntilOthersAreHeard(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	c := config(s.ClientURL(), "a")
+	c.times.beat = 2 * time.Second
+	a := start(t, c)
+	enters := func() bool {
+		enteredC := make(chan bool, 1)
+		a.EnterChannel(Share{App: app, Channel: "room"}, func(all bool) { enteredC <- all })
+		return <-enteredC
+	}
+	if err := a.publishes("room", "alice", "hi"); err != nil || !enters() {
+		t.Errorf("alone from the first: got %v", err)
+	}
+	a.relinks()
+	a.until("its link is back", func(s Stats) bool { return s.Links == 2 })
+	if err := a.publishes("room", "alice", "hi"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	if enters() {
+		t.Error("it has entered, whoever is there")
+	}
+	a.until("messages go out", func(Stats) bool { return a.publishes("room", "alice", "hi") == nil })
+	if !enters() {
+		t.Error("it has not entered")
+	}
+}
+
 // startPatient starts a node with a subscriber of the channel room, which waits for others
 // longer than a test takes, and returns its server and its configuration, too.
 func startPatient(t *testing.T) (*server.Server, Config, *node) {

@@ -143,7 +143,7 @@ func (b *NATS) EnterChannel(s Share, entered func(all bool)) {
 
 // enter holds a subject, if there is one, tells all nodes the records and has the next
 // round wait for a, if that is not nil. Where nobody listens, or can be told, a is over at once,
-// unsure of those who are there and cannot be told.
+// unsure of those who are there and cannot be told, or are yet to be heard.
 func (b *NATS) enter(subject []byte, once bool, records []byte, ends []int, a *ask) {
 	o := &b.out
 	o.mu.Lock()
@@ -159,7 +159,7 @@ func (b *NATS) enter(subject []byte, once bool, records []byte, ends []int, a *a
 			o.wake()
 		}
 	}
-	unsure := !open && o.heard > 0
+	unsure := !open && o.heard > 0 || open && o.standing.anew
 	o.mu.Unlock()
 	switch {
 	case ok || a == nil:

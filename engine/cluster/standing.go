@@ -17,6 +17,7 @@ type standing struct {
 	up      bool   // and an epoch has begun since
 	deaf    bool   // until the link breaks, this node does not hear others
 	lost    bool   // something was, that has not begun to be told anew
+	anew    bool   // nor anything since the epoch has begun: others may be yet to be heard
 	telling uint64 // how often all shares have begun to be told
 	told    uint64 // the last of these that all others have heard
 }
@@ -34,7 +35,7 @@ func (s *standing) begin() bool {
 	if !s.linked || s.deaf || s.up {
 		return false
 	}
-	s.up = true
+	s.up, s.anew = true, s.lost
 	return true
 }
 
@@ -47,7 +48,7 @@ func (s *standing) tell() uint64 {
 	if !s.speaks() || !s.lost {
 		return 0
 	}
-	s.lost = false
+	s.lost, s.anew = false, false
 	s.telling++
 	return s.telling
 }
