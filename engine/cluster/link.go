@@ -90,7 +90,7 @@ func (b *NATS) options(c Config) []nats.Option {
 		nats.NoCallbacksAfterClientClose(),
 		nats.SetCustomDialer(b.socket),
 		nats.ConnectHandler(func(*nats.Conn) { b.linkedNow(true) }),
-		nats.ReconnectHandler(func(*nats.Conn) { b.linkedNow(true) }),
+		nats.ReconnectHandler(b.relinked),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			b.log.Warn("link to NATS is down", "error", err)
 			b.linkedNow(false)
@@ -186,6 +186,15 @@ func fatal(err error) bool {
 	var host x509.HostnameError
 	return errors.As(err, &verify) || errors.As(err, &alert) || errors.As(err, &header) ||
 		errors.As(err, &unknown) || errors.As(err, &host)
+}
+
+// relinked notes that there is another link. A node that did not hear others first sees
+// whether NATS lets it now: else it would be there for others, and gone, with each try.
+func (b *NATS) relinked(c *nats.Conn) {
+	if b.out.deaf() && (c.FlushTimeout(dialTimeout) != nil || b.deafens(c.LastError())) {
+		return
+	}
+	b.linkedNow(true)
 }
 
 // linkedNow notes that the link came up or broke. It is up for the outbox once

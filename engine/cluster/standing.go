@@ -6,7 +6,8 @@ package cluster
 //
 //	down     no link; what is said is lost
 //	deaf     NATS does not let this node hear; it has said goodbye, for others would
-//	         wait for its answers, and says nothing until its link is made anew
+//	         wait for its answers, and says nothing until it has a link over which it
+//	         hears
 //	lossy    something was lost; all shares are to be told
 //	telling  they are told, and not all have heard them
 //	settled  messages are said
@@ -15,18 +16,21 @@ package cluster
 type standing struct {
 	linked  bool   // as the connection last said
 	up      bool   // and an epoch has begun since
-	deaf    bool   // until the link breaks, this node does not hear others
+	deaf    bool   // this node does not hear others: not until it is linked anew
 	lost    bool   // something was, that has not begun to be told anew
 	anew    bool   // nor anything since the epoch has begun: others may be yet to be heard
 	telling uint64 // how often all shares have begun to be told
 	told    uint64 // the last of these that all others have heard
 }
 
-// connected notes what the connection says. It is up only with begin.
+// connected notes what the connection says: that it is there, and this node hears by it as
+// far as it knows, or is not. It is up only with begin.
 func (s *standing) connected(linked bool) {
 	s.linked = linked
-	if !linked {
-		s.up, s.deaf, s.lost = false, false, true
+	if linked {
+		s.deaf = false
+	} else {
+		s.up, s.lost = false, true
 	}
 }
 

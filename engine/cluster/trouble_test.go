@@ -782,6 +782,14 @@ func TestDeafenedNodeLeaves(t *testing.T) {
 		return !s.Linked && errors.Is(deaf.publishes("room", "alice", "hi"), ErrUnavailable)
 	})
 	a.entersChannel("room") // waits for nobody
+	a.clear()
+	tries := deaf.conn.Stats().Reconnects
+	deaf.until("it has tried again", func(Stats) bool { return deaf.conn.Stats().Reconnects >= tries+3 })
+	for range len(a.r.eventC) {
+		if got := a.next(); got == "gone" {
+			t.Error("it was there again, and gone")
+		}
+	}
 	if !strings.Contains(log.String(), "does not let this node hear") {
 		t.Errorf("the log does not say why:\n%s", log.String())
 	}
