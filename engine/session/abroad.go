@@ -294,12 +294,11 @@ func (l *Loop) followAway(a *shared, c presence.Change) {
 
 // eachShared calls f with every channel of the list, some at a time, from the
 // last to the first, and done at the end: f may end a channel, and those that come
-// meanwhile are passed over. It is no faster than the link takes what f says: what the
-// bus refuses would have all shares told anew, and so for ever.
-func (l *Loop) eachShared(from int, f func(*Loop, *shared), done func()) {
+// meanwhile are passed over. While held reports true it waits.
+func (l *Loop) eachShared(from int, held func() bool, f func(*Loop, *shared), done func()) {
 	const batch, members = 256, 16 // so many members are about as much as a channel
 	i := min(from, len(l.abroad.list)) - 1
-	for weight := 0; i >= 0 && weight < batch && !l.hub.bus.Behind(); i-- {
+	for weight := 0; i >= 0 && weight < batch && !held(); i-- {
 		a := l.abroad.list[i]
 		weight += 1 + a.part.Roster.Len()/members
 		f(l, a)
@@ -308,5 +307,5 @@ func (l *Loop) eachShared(from int, f func(*Loop, *shared), done func()) {
 		done()
 		return
 	}
-	l.at(l.now+1, func(l *Loop) { l.eachShared(i+1, f, done) })
+	l.at(l.now+1, func(l *Loop) { l.eachShared(i+1, held, f, done) })
 }

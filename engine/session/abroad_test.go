@@ -117,6 +117,31 @@ func TestSharesWaitForTheBus(t *testing.T) {
 	})
 }
 
+// TestGoneWaitsForNobody: the peers of a node that is gone leave, however much waits for
+// the link.
+func TestGoneWaitsForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &ear{room: 1}
+		h, l, run := e.loop(t)
+		w := &wire{deaf: true}
+		w.session = l.Open(w, identify(t, h.Keys(), "ann", "", all, 86400), nil)
+		textTo(w, `{"type":"subscribe","channel":"c"}`)
+		run(0)
+		node := h.Remote()
+		node.Share(7, cluster.Share{App: "app_one", Channel: "c", Version: 1, Members: []cluster.Member{{Peer: "bob"}}}, false)
+		node.Found(8, func() {})
+		run(0)
+		if !e.Behind() {
+			t.Fatal("the bus is not behind")
+		}
+		node.Gone(7)
+		run(100)
+		if got := l.abroad.list[0].part.Roster.Len(); got != 1 {
+			t.Errorf("there are %d peers, want 1", got)
+		}
+	})
+}
+
 // TestSharesOfOtherNodes has one channel with a subscriber here, and says what
 // another node may say of it.
 func TestSharesOfOtherNodes(t *testing.T) {

@@ -163,12 +163,12 @@ func (r *remote) Settle() {
 	r.loops = 0
 }
 
-// each calls f with every channel of every loop, some at a time, and done at the
-// end.
-func (r *remote) each(f func(*Loop, *shared), done func()) {
+// each calls f with every channel of every loop, some at a time and while held does not
+// report true, and done at the end.
+func (r *remote) each(held func() bool, f func(*Loop, *shared), done func()) {
 	t := then(len(r.hub.loops), func(int) { done() })
 	for _, l := range r.hub.loops {
-		l.Post(func(l *Loop) { l.eachShared(len(l.abroad.list), f, func() { t.add(0) }) })
+		l.Post(func(l *Loop) { l.eachShared(len(l.abroad.list), held, f, func() { t.add(0) }) })
 	}
 }
 
@@ -176,21 +176,25 @@ func (r *remote) each(f func(*Loop, *shared), done func()) {
 func (r *remote) Gone(n cluster.NodeID) {
 	life := r.lives[n]
 	r.lives[n]++
-	r.each(func(l *Loop, a *shared) {
+	r.each(never, func(l *Loop, a *shared) {
 		if k, ok := a.nodes[n]; ok && k.life <= life {
 			l.endShare(a, n, true)
 		}
 	}, func() {})
 }
 
-// Found exchanges all shares with a node.
+// never holds nothing.
+func never() bool { return false }
+
+// Found exchanges all shares with a node, no faster than the link takes them: what the bus
+// refuses would have all shares told anew, and so for ever.
 func (r *remote) Found(n cluster.NodeID, exchanged func()) {
-	r.each(func(l *Loop, a *shared) { l.hub.bus.Exchange(n, a.share()) }, exchanged)
+	r.each(r.hub.bus.Behind, func(l *Loop, a *shared) { l.hub.bus.Exchange(n, a.share()) }, exchanged)
 }
 
-// Resync exchanges all shares with all nodes.
+// Resync exchanges all shares with all nodes, as fast as Found.
 func (r *remote) Resync(exchanged func()) {
-	r.each(func(l *Loop, a *shared) { l.hub.bus.EnterChannel(a.share(), nil) }, exchanged)
+	r.each(r.hub.bus.Behind, func(l *Loop, a *shared) { l.hub.bus.EnterChannel(a.share(), nil) }, exchanged)
 }
 
 // occupied returns the first channels with peers that this node knows of.
