@@ -89,6 +89,9 @@ func (c *cursor) members() []Member {
 // member reads a member, whose texts share one piece of memory.
 func (c *cursor) member() Member {
 	peer, meta := c.view(), c.view()
+	if meta == "" { // with nothing added peer would stay part of the payload
+		return Member{Peer: strings.Clone(peer)}
+	}
 	both := peer + meta
 	return Member{Peer: both[:len(peer)], Meta: both[len(peer):]}
 }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"weak"
 
 	"signalbox/engine/quota"
 	"signalbox/protocol"
@@ -64,6 +65,24 @@ var records = []struct {
 		func(c *cursor) any { shares, open := c.usage(); return []any{len(shares), open} }, []any{0, []quota.Sockets{{App: "a", Open: 4}}}},
 	{"question for usage", appendUsageAsk(nil, true), func(c *cursor) any { return c.byte() }, byte(1)},
 	{"beat", appendBeat(nil, beat{"n", 1, 2, 3}), func(c *cursor) any { return c.beat() }, beat{"n", 1, 2, 3}},
+}
+
+// TestRostersKeepNoPayload: what is told of a peer stays as long as the peer, and what it
+// has come with does not.
+func TestRostersKeepNoPayload(t *testing.T) {
+	for _, m := range []Member{{"bob", ""}, {"bob", "{}"}} {
+		text := append(appendMember(nil, m), make([]byte, 1000)...)
+		whole := weak.Make(&text[0])
+		got := (&cursor{rest: text}).member()
+		text = nil
+		runtime.GC()
+		if whole.Value() != nil {
+			t.Errorf("%+v holds on to all that it has come with", m)
+		}
+		if got != m {
+			t.Errorf("got %+v, want %+v", got, m)
+		}
+	}
 }
 
 func TestRecordsComeBack(t *testing.T) {
