@@ -16,9 +16,12 @@ const (
 // maxPart is what the members in one record measure together, in bytes.
 const maxPart = 128 << 10
 
-// maxShare is what all members of one share measure together at most, in bytes: more is
-// not believed.
+// maxShare is what all members of one share measure together at most, in bytes on the heap:
+// more is not believed.
 const maxShare = 256 << 20
+
+// entryRoom is what an entry of an answer or a share takes beside its texts, about.
+const entryRoom = 32
 
 // appendShare appends a share in as many records as it takes, and returns where
 // each ends.
@@ -167,7 +170,7 @@ func (k *checker) step(s Step) error {
 // partial is a share of which more records are to come. Reader-owned.
 type partial struct {
 	share Share
-	size  int // bytes of its members
+	size  int // bytes of its members on the heap
 	open  bool
 }
 
@@ -186,7 +189,7 @@ func (p *partial) add(s Share, more bool) (whole Share, ok bool, err error) {
 		p.share.Members = append(p.share.Members, s.Members...)
 	}
 	for _, m := range s.Members {
-		p.size += len(m.Peer) + len(m.Meta)
+		p.size += entryRoom + len(m.Peer) + len(m.Meta)
 	}
 	if p.size > maxShare {
 		p.drop()

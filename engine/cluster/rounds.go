@@ -343,8 +343,7 @@ func (r *rounds) count(id uint64, sockets int) {
 
 // found adds what a node knows of a roster or of channels.
 func (r *rounds) found(id uint64, members []Member, occupied []Occupied) {
-	const entry = 32 // what an entry takes beside its texts, about
-	size := entry * (len(members) + len(occupied))
+	size := entryRoom * (len(members) + len(occupied))
 	for _, m := range members {
 		size += len(m.Peer) + len(m.Meta)
 	}

@@ -7,8 +7,10 @@ import (
 	"math"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 	"weak"
 
 	"signalbox/engine/quota"
@@ -220,6 +222,11 @@ func TestPartialShares(t *testing.T) {
 			t.Errorf("%d: got %q, %v, %v, want %q", i, got, ok, err, tt.want)
 		}
 	}
+	const many = 1000
+	if p.add(Share{App: app, Channel: "c", Members: slices.Repeat([]Member{{Peer: "x"}}, many)}, true); p.size < many*int(unsafe.Sizeof(Member{})) {
+		t.Errorf("%d members are reckoned with as %d bytes", many, p.size)
+	}
+	p.drop()
 	big := Member{Peer: "x", Meta: strings.Repeat("x", 1<<20)}
 	var err error
 	for i := 0; i <= maxShare>>20 && err == nil; i++ {
