@@ -25,7 +25,7 @@ type shared struct {
 // known is another node's share, whose members are in the roster.
 type known struct {
 	version uint64
-	life    uint64 // of the node, see remote.lives
+	life    uint64 // when it was told, see remote.life
 	asked   bool   // steps were missed: the share is told anew
 }
 

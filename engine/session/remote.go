@@ -14,14 +14,14 @@ type remote struct {
 	hub *Hub
 	// loops are those that were given changes of rosters since Settle.
 	loops registry.Loops
-	// lives counts how often a node has gone, so that what ends then is not
+	// life counts how often any node has gone, so that what ends then is not
 	// mistaken for what begins when it is back.
-	lives map[cluster.NodeID]uint64
+	life uint64
 }
 
 // Remote returns the hub as other nodes reach it.
 func (h *Hub) Remote() cluster.Node {
-	return &remote{hub: h, lives: map[cluster.NodeID]uint64{}}
+	return &remote{hub: h}
 }
 
 // app returns the app's state, nil if there is no such app.
@@ -118,7 +118,7 @@ func (r *remote) Channels(app, prefix, after string, limit int, found func([]clu
 
 // Share replaces what is known of a node's share of a channel.
 func (r *remote) Share(from cluster.NodeID, s cluster.Share, asked bool) {
-	life := r.lives[from]
+	life := r.life
 	r.atHome(s.App, s.Channel, func(l *Loop, a *shared) {
 		if a == nil {
 			return
@@ -174,8 +174,8 @@ func (r *remote) each(held func() bool, f func(*Loop, *shared), done func()) {
 
 // Gone ends the shares of a node.
 func (r *remote) Gone(n cluster.NodeID) {
-	life := r.lives[n]
-	r.lives[n]++
+	life := r.life
+	r.life++
 	r.each(never, func(l *Loop, a *shared) {
 		if k, ok := a.nodes[n]; ok && k.life <= life {
 			l.endShare(a, n, true)
