@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"weak"
@@ -88,6 +89,38 @@ func TestCountedLateIsCounted(t *testing.T) {
 	if got := sum(); got != 1 {
 		t.Errorf("counted %d sockets, want 1", got)
 	}
+}
+
+// TestAnswersComeBeforeQuestions has somebody answer what is yet to be asked: numbers are
+// easily guessed.
+func TestAnswersComeBeforeQuestions(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	a := joinAll(t, s, "a", "b")[0]
+	stopC := make(chan struct{})
+	var guesses sync.WaitGroup
+	guesses.Go(func() {
+		for {
+			select {
+			case <-stopC:
+				return
+			default:
+				a.rounds.mu.Lock()
+				next := a.rounds.last
+				a.rounds.mu.Unlock()
+				a.rounds.count(next, 0)
+			}
+		}
+	})
+	counted, sum := a.sums()
+	for range 200 {
+		if err := a.Send(directTo("bob", "alice", "hi"), true, counted); err != nil {
+			t.Fatal(err)
+		}
+		sum()
+	}
+	close(stopC)
+	guesses.Wait()
 }
 
 // TestSaidAgainIsHeardOnce: however long a node takes until it reads what was said again,

@@ -62,12 +62,23 @@ type rounds struct {
 	late map[NodeID]int // fences in a row that a node has not answered in time
 }
 
-// ask registers a new ask. Whoever made it adds it to the outbox.
-func (r *rounds) ask(a *ask) *ask {
+// number returns the number of the next ask.
+func (r *rounds) number() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last++
-	a.id = r.last
+	return r.last
+}
+
+// ask registers a new ask, and numbers it unless it has a number. Whoever made it adds it
+// to the outbox, and changes nothing: others may guess the number, and answer.
+func (r *rounds) ask(a *ask) *ask {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a.id == 0 {
+		r.last++
+		a.id = r.last
+	}
 	r.asks[a.id] = a
 	return a
 }

@@ -53,8 +53,11 @@ func (b *NATS) Send(d Direct, one bool, reached func(int)) error {
 	var flags byte
 	if reached != nil {
 		flags = flagOnce
-		a = b.rounds.ask(&ask{finish: func(a *ask) { reached(a.socketsOrUnknown()) }, first: one})
-		a.again = appendDirect(nil, a.id, flags, d)
+		id := b.rounds.number()
+		a = b.rounds.ask(&ask{
+			id: id, finish: func(a *ask) { reached(a.socketsOrUnknown()) }, first: one,
+			again: appendDirect(nil, id, flags, d),
+		})
 	}
 	err := b.sayMessage(sizeDirect(d), a,
 		func(dst []byte) []byte { return appendPeerSubject(dst, d.App, d.To) },
