@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,7 +16,64 @@ type interest struct {
 	holders int
 	due     time.Time // when it ends; zero while there is a holder
 	// Writer-owned.
-	sub *nats.Subscription
+	sub   *nats.Subscription // nil while NATS is not asked for it, or has denied it
+	ended bool
+}
+
+// hearing is the interests there are, in the order in which NATS was asked for them
+// last. Writer-owned.
+//
+// NATS that allows only so many subscriptions tells that it has denied one, not which,
+// and the client has all of them sent again in any order when it reconnects: then what
+// all nodes have to hear could be what is denied. So the client must not ask for more
+// than NATS has granted: for each denial the last subscription is taken back, and all
+// are tried again, behind the others, with the next epoch.
+type hearing struct {
+	interests []*interest
+	ended     int // of them
+	epoch     uint64
+}
+
+func (h *hearing) add(in *interest) { h.interests = append(h.interests, in) }
+
+// end drops an interest, with many others.
+func (h *hearing) end(in *interest) {
+	in.ended = true
+	if h.ended++; h.ended > len(h.interests)/2 {
+		h.interests = slices.DeleteFunc(h.interests, func(in *interest) bool { return in.ended })
+		h.ended = 0
+	}
+}
+
+// deny takes back the last n subscriptions.
+func (h *hearing) deny(n int) (err error) {
+	for _, in := range slices.Backward(h.interests) {
+		if n == 0 {
+			break
+		}
+		if in.sub != nil && !in.ended {
+			err = errors.Join(err, in.sub.Unsubscribe())
+			in.sub = nil
+			n--
+		}
+	}
+	return err
+}
+
+// missing moves what NATS is not asked for behind the others, and returns it.
+func (h *hearing) missing() []*interest {
+	var granted, missing []*interest
+	for _, in := range h.interests {
+		switch {
+		case in.ended:
+		case in.sub == nil:
+			missing = append(missing, in)
+		default:
+			granted = append(granted, in)
+		}
+	}
+	h.interests, h.ended = append(granted, missing...), 0
+	return missing
 }
 
 // lingerer is an interest that ends when it is due, unless it was held since.

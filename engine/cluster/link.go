@@ -112,6 +112,9 @@ func (b *NATS) complaint() nats.ErrHandler {
 			return
 		}
 		denied := deniedSubscription(err)
+		if errors.Is(err, nats.ErrMaxSubscriptionsExceeded) {
+			b.out.deny()
+		}
 		if now := time.Now(); now.Sub(logged) >= complainEvery {
 			logged = now
 			if denied {
@@ -190,11 +193,17 @@ func fatal(err error) bool {
 
 // relinked notes that there is another link. A node that did not hear others first sees
 // whether NATS lets it now: else it would be there for others, and gone, with each try.
+// If NATS has denied one of the subscriptions that it had, which may be that of a subject
+// that all nodes hear, the link is to be made anew without it.
 func (b *NATS) relinked(c *nats.Conn) {
-	if b.out.deaf() && (c.FlushTimeout(dialTimeout) != nil || b.deafens(c.LastError())) {
-		return
+	flushed := c.FlushTimeout(dialTimeout)
+	switch err := c.LastError(); {
+	case errors.Is(err, nats.ErrMaxSubscriptionsExceeded):
+		b.out.deafened(nil)
+	case b.out.deaf() && (flushed != nil || b.deafens(err)):
+	default:
+		b.linkedNow(true)
 	}
-	b.linkedNow(true)
 }
 
 // linkedNow notes that the link came up or broke. It is up for the outbox once

@@ -103,7 +103,8 @@ type NATS struct {
 	ticked    time.Time
 
 	// Writer-owned.
-	seq uint64 // number of the last payload
+	seq     uint64 // number of the last payload
+	hearing hearing
 }
 
 // Join joins the cluster: it links this node to NATS and waits until it knows the

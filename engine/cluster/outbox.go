@@ -82,6 +82,7 @@ type outbox struct {
 	closed    bool // nothing is said any more; the writer ends when it is done
 	epoch     uint64
 	beats     uint64 // in this epoch
+	denied    int    // subscriptions, since the writer last took them
 	heard     int    // nodes that listen
 	size      int    // bytes that wait, those with the writer included
 	large     int    // of them, those of shares that are large by themselves
@@ -154,6 +155,8 @@ func (o *outbox) wake() {
 type batch struct {
 	chunks []*chunk
 	asks   []*ask
+	denied int
+	epoch  uint64
 	up     bool
 	mute   bool // nothing is said behind it
 	closed bool
@@ -165,6 +168,8 @@ func (o *outbox) take(b *batch) {
 	defer o.mu.Unlock()
 	b.chunks, o.chunks = o.chunks, b.chunks[:0]
 	b.asks, o.asks = o.asks, nil
+	b.denied, o.denied = o.denied, 0
+	b.epoch = o.epoch
 	b.up, b.mute, b.closed = o.standing.up, o.closed || o.standing.deaf, o.closed
 }
 
@@ -327,12 +332,20 @@ func (o *outbox) sayBeat(next beat) {
 	}
 }
 
+// deny has the writer take a subscription back.
+func (o *outbox) deny() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.denied++
+	o.wake()
+}
+
 // deafened notes that this node does not hear others over the link there is, says a last
 // record, and reports whether that is new.
 func (o *outbox) deafened(last []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.standing.linked || o.standing.deaf || o.closed {
+	if o.standing.deaf || o.closed {
 		return false
 	}
 	if o.standing.up {

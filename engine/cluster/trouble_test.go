@@ -726,6 +726,60 @@ func TestOverTheLimitOfSubscriptions(t *testing.T) {
 	}
 }
 
+// TestRelinksOverTheLimit has such a node lose its link: whatever it asks for again, what
+// all nodes hear is among what NATS grants, soon.
+func TestRelinksOverTheLimit(t *testing.T) {
+	t.Parallel()
+	const limit = 10
+	s := natsServerOf(t, server.Options{Port: -1, MaxSubs: limit})
+	c := config(s.ClientURL(), "a")
+	c.times.gone, c.times.fence, c.times.measure = 500*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond
+	a := start(t, c)
+	c.Name = "b"
+	b := start(t, c)
+	a.knows(1)
+	b.knows(1)
+	asks := func(n int) func(Stats) bool {
+		return func(Stats) bool { return a.conn.NumSubscriptions() == n }
+	}
+	const peers = 20
+	for i := range peers {
+		a.EnterPeer(app, fmt.Sprint("peer", i))
+	}
+	for link := range 10 {
+		a.until("it asks for no more than is granted", asks(limit))
+		a.relinks() // perhaps before all has been denied that was tried again
+		a.after("resync")
+		b.until("a answers", func(Stats) bool {
+			enteredC := make(chan bool, 1)
+			b.EnterChannel(Share{App: app, Channel: fmt.Sprint("room", link)}, func(all bool) { enteredC <- all })
+			return <-enteredC && len(b.Stats().Nodes) == 1
+		})
+		a.until("a knows b, and says messages", func(s Stats) bool {
+			return len(s.Nodes) == 1 && a.publishes("room", "alice", "hi") == nil
+		})
+	}
+	// With the next link, those who have left have made room for others that were denied.
+	const stays = 17
+	for i := range peers {
+		if i != stays {
+			a.ExitPeer(app, fmt.Sprint("peer", i))
+		}
+	}
+	own := len(a.subjects())
+	a.until("the others have ended", func(Stats) bool { return a.conn.NumSubscriptions() <= own+1 })
+	a.relinks()
+	a.after("resync")
+	a.until("all is asked for", asks(own+1))
+	if err := a.conn.FlushTimeout(patience); err != nil { // and granted
+		t.Fatal(err)
+	}
+	if err := b.Send(directTo(fmt.Sprint("peer", stays), "bob", "hi"), false, nil); err != nil {
+		t.Fatal(err)
+	}
+	a.wants(`direct peer17 bob "hi"`)
+}
+
 // deafOf are two users, of whom one may not hear these subjects.
 func deafOf(subjects ...string) []*server.User {
 	deaf := &server.Permissions{Subscribe: &server.SubjectPermission{Deny: subjects}}

@@ -9,7 +9,7 @@ func (b *NATS) write() {
 	for range b.out.wakeC {
 		b.out.take(&taken)
 		done := taken.closed && len(taken.chunks) == 0
-		b.subscribe(taken.chunks)
+		b.subscribe(&taken)
 		for i, c := range taken.chunks {
 			for j := range c.entries {
 				b.pass(c, &c.entries[j], taken.up)
@@ -35,20 +35,35 @@ func (b *NATS) write() {
 }
 
 // subscribe begins all subscriptions of a batch, before anything in it is said:
-// that what is said about them is not kept apart by them.
-func (b *NATS) subscribe(chunks []*chunk) {
-	for _, c := range chunks {
+// that what is said about them is not kept apart by them. Without a link they wait for
+// the next epoch.
+func (b *NATS) subscribe(taken *batch) {
+	if err := b.hearing.deny(taken.denied); err != nil {
+		b.out.dropped()
+	}
+	if taken.up && taken.epoch != b.hearing.epoch {
+		b.hearing.epoch = taken.epoch
+		for _, in := range b.hearing.missing() {
+			b.listen(in)
+		}
+	}
+	for _, c := range taken.chunks {
 		for j := range c.entries {
-			e := &c.entries[j]
-			if e.op != opSubscribe {
-				continue
-			}
-			var err error
-			if e.interest.sub, err = b.conn.ChanSubscribe(e.interest.subject, b.messageC); err != nil {
-				b.stats.lost.Add(1)
-				b.out.dropped()
+			if e := &c.entries[j]; e.op == opSubscribe {
+				b.hearing.add(e.interest)
+				if taken.up {
+					b.listen(e.interest)
+				}
 			}
 		}
+	}
+}
+
+func (b *NATS) listen(in *interest) {
+	var err error
+	if in.sub, err = b.conn.ChanSubscribe(in.subject, b.messageC); err != nil {
+		b.stats.lost.Add(1)
+		b.out.dropped()
 	}
 }
 
@@ -60,6 +75,7 @@ func (b *NATS) pass(c *chunk, e *entry, up bool) {
 	case opSubscribe: // done
 		return
 	case opUnsubscribe:
+		b.hearing.end(e.interest)
 		if e.interest.sub != nil {
 			err = e.interest.sub.Unsubscribe()
 		}
