@@ -64,7 +64,7 @@ func (b *NATS) link(c Config) error {
 		return fmt.Errorf("cluster: NATS refuses: %w", conn.LastError())
 	}
 	if !conn.IsConnected() {
-		b.out.epoch = 1 // there may be much to tell when it is
+		b.out.comeLate()
 	}
 	return nil
 }

@@ -293,6 +293,15 @@ func (o *outbox) hello(subject string) {
 	o.seal(c, before)
 }
 
+// comeLate notes that the link was not there when this node came. When it is, there may
+// be much to tell, and others may be yet to be heard.
+func (o *outbox) comeLate() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.epoch = 1
+	o.standing.lost = true
+}
+
 // connected notes whether the link is there.
 func (o *outbox) connected(linked bool) {
 	o.mu.Lock()

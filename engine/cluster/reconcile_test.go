@@ -271,6 +271,23 @@ func TestAloneUntilOthersAreHeard(t *testing.T) {
 	}
 }
 
+// TestLateUntilOthersAreHeard is the same of a node whose first link is late.
+func TestLateUntilOthersAreHeard(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	port := portOf(s)
+	c := config(s.ClientURL(), "a")
+	c.times.beat = 2 * time.Second
+	stopNATS(s)
+	a := start(t, c)
+	natsServer(t, port)
+	a.until("its link is there", func(s Stats) bool { return s.Links == 1 })
+	if err := a.publishes("room", "alice", "hi"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	a.until("messages go out", func(Stats) bool { return a.publishes("room", "alice", "hi") == nil })
+}
+
 // startPatient starts a node with a subscriber of the channel room, which waits for others
 // longer than a test takes, and returns its server and its configuration, too.
 func startPatient(t *testing.T) (*server.Server, Config, *node) {
