@@ -55,12 +55,13 @@ func (c *conn) Finish() {
 	c.loop.finished.Add(1)
 }
 
-// Resume implements session.Conn.
-func (c *conn) Resume() {
+// Resume implements session.Conn: all that has come is held.
+func (c *conn) Resume() (more bool) {
 	if b := c.loop.held[c]; b != nil {
 		delete(c.loop.held, c)
 		c.receive(b)
 	}
+	return false
 }
 
 // receive hands over input and keeps what the session does not take now.

@@ -179,10 +179,11 @@ func (c *Conn) consume(buf []byte, known int) (n int, action gnet.Action) {
 	return n, action
 }
 
-// Resume hands over the input that has come while the Receiver was not ready.
-func (c *Conn) Resume() {
+// Resume hands over the input that has come while the Receiver was not ready, and
+// reports whether more may have been left in the socket.
+func (c *Conn) Resume() (more bool) {
 	if c.state != stateOpen || c.rest == nil {
-		return
+		return false
 	}
 	buf, paused := *c.rest, c.paused()
 	c.rest = nil
@@ -192,6 +193,7 @@ func (c *Conn) Resume() {
 	if paused && !c.paused() && c.state != stateClosed {
 		c.poll(true)
 	}
+	return paused
 }
 
 // Write sends b and queues what the kernel does not take now. b is borrowed

@@ -76,7 +76,9 @@ func TestPause(t *testing.T) {
 	}
 	w.loops[0].do(t, func() {
 		p.busy = false
-		p.conn.Resume()
+		if more := p.conn.Resume(); !more {
+			t.Error("nothing is said to be left in the socket")
+		}
 	})
 	if err := await(t, sentC, "the client is not read again"); err != nil {
 		t.Fatal(err)

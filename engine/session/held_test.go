@@ -1,7 +1,9 @@
 package session
 
 import (
+	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +58,54 @@ func TestRateOfHeldClient(t *testing.T) {
 					}
 					release()
 					a.pass(2 * maxCrowded * time.Millisecond)
+				}
+				if got := w.closeCode(); got != tc.want {
+					t.Errorf("closed with %d, want %d", got, tc.want)
+				}
+			})
+		})
+	}
+}
+
+// TestRateOfPausedClient: of what a client says while the server holds it, most is
+// left in the socket and comes once it is let go. That counts as if it had been taken
+// as it came, for as long as it may have waited and no longer.
+func TestRateOfPausedClient(t *testing.T) {
+	const rate, burst, held = 100, 20, 5 * time.Second
+	frame := clientFrame(1, fmt.Appendf(nil, `{"type":"publish","channel":"c","data":"%s"}`, strings.Repeat("x", 500)))
+	for _, tc := range []struct {
+		name  string
+		every time.Duration // that it says something
+		after time.Duration // from its release until the rest comes
+		want  int           // close code
+	}{
+		{"within its rate", 11 * time.Millisecond, 0, 0},
+		{"within its rate, over a long way", 11 * time.Millisecond, held / 2, 0},
+		{"beyond its rate", 9 * time.Millisecond, 0, 4011},
+		{"long after", 11 * time.Millisecond, 2 * held, 4011},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limits := testLimits()
+				limits.MessageRate, limits.MessageBurst = rate, burst
+				a, w, release := holdBack(t, limits)
+				w.more = true
+				var socket [][]byte
+				for end := time.Now().Add(held); time.Now().Before(end); {
+					a.pass(tc.every)
+					if len(w.unread) < 64<<10 {
+						w.feed(frame)
+					} else {
+						socket = append(socket, frame)
+					}
+				}
+				if len(socket) <= burst {
+					t.Fatal("nothing is left in the socket")
+				}
+				release()
+				a.pass(2*maxCrowded*time.Millisecond + tc.after)
+				for _, b := range socket {
+					w.feed(b)
 				}
 				if got := w.closeCode(); got != tc.want {
 					t.Errorf("closed with %d, want %d", got, tc.want)

@@ -32,8 +32,9 @@ type Conn interface {
 	// Finish ends the connection in good order once what is queued is sent. The
 	// session hears nothing more of it.
 	Finish()
-	// Resume hands over the input held back while the session was not Ready.
-	Resume()
+	// Resume hands over the input held back while the session was not Ready, and
+	// reports whether there was so much that more may be left in the socket.
+	Resume() (more bool)
 }
 
 // Session is one connected client.
@@ -72,6 +73,7 @@ type busy struct {
 	unread  []byte         // input left when the connection was lost while held
 	parked  uint32         // reads of input that wait for the loop, see Loop.Begin
 	since   int64          // when the first input that waits came, ms of the loop's clock; 0: none waits
+	until   int64          // while the rest of it may yet be read, when that ends; 0: nothing is known to be left
 	weight  int            // bytes that wait for a slow reader, as loop.slow has them
 	place   int            // in loop.slow.list, if there is weight
 }
@@ -208,9 +210,18 @@ func (s *Session) Ready() bool {
 
 // inputWaits notes that input has come that waits.
 func (s *Session) inputWaits() {
-	if b := s.begin(); b.since == 0 {
+	b := s.begin()
+	if b.until = 0; b.since == 0 {
 		b.since = max(s.loop.now, 1)
 	}
+}
+
+// catchUp notes that what has waited since then has been dealt with but for what was
+// left in the socket, or with the client: that is given as long to come as it had to
+// wait.
+func (s *Session) catchUp(since int64) {
+	b := s.begin()
+	b.since, b.until = since, 2*s.loop.now-since
 }
 
 // waits reports whether input waits, for another loop or its own.
@@ -222,6 +233,9 @@ func (s *Session) waits() bool { return s.held || s.under().parked > 0 }
 func (s *Session) Receive(buf []byte) int {
 	l := s.loop
 	s.lastSeen, s.late = momentOf(l.now), false
+	if b := s.busy; b != nil && b.until > 0 && b.until <= l.now {
+		b.since, b.until = 0, 0
+	}
 	l.receiving = s
 	done := 0
 	for s.open && !s.held {
@@ -243,8 +257,8 @@ func (s *Session) Receive(buf []byte) int {
 	l.receiving = nil
 	if s.held && done < len(buf) {
 		s.inputWaits()
-	} else if s.busy != nil {
-		s.busy.since = 0
+	} else if b := s.busy; b != nil && b.until == 0 {
+		b.since = 0
 	}
 	l.counts.BytesIn += uint64(done)
 	if !s.open {
@@ -389,7 +403,10 @@ func (s *Session) goOn() {
 		}
 	case s.open:
 		s.flushCork()
-		s.conn.Resume()
+		since := s.under().since
+		if s.conn.Resume() && s.open && since > 0 && s.under().since == 0 {
+			s.catchUp(since)
+		}
 	}
 }
 

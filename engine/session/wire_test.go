@@ -19,6 +19,7 @@ type wire struct {
 
 	written func() // called on a write; may be nil
 
+	more   bool // something is left in the socket, as Resume tells
 	deaf   bool // what is written is forgotten
 	slow   bool
 	queued int // of a slow one: written, not read
@@ -64,14 +65,15 @@ func (w *wire) Queued() int { return w.queued }
 
 func (w *wire) Finish() { w.end() }
 
-func (w *wire) Resume() {
+func (w *wire) Resume() (more bool) {
 	if w.over || len(w.unread) == 0 {
-		return
+		return false
 	}
 	b := w.unread
 	w.unread = nil
 	rest := b[w.session.Receive(b):]
 	w.unread = slices.Clone(rest)
+	return w.more
 }
 
 func (w *wire) end() {
