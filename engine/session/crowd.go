@@ -36,11 +36,14 @@ func (l *Loop) fill(p *registry.Part) {
 	}
 }
 
-// emptied notes that a flush of the part is over.
+// emptied notes that a flush of the part is over. Its channel may be listed for another
+// part, too, which has followed when the last subscriber of this one had gone.
 func (l *Loop) emptied(p *registry.Part) {
 	if p.Out.Full && p.Bytes() <= l.budget.flush {
 		p.Out.Full = false
-		l.setFull(slices.DeleteFunc(l.fullChannels(), func(c *registry.Channel) bool { return c == p.Channel }))
+		full := l.fullChannels()
+		i := slices.Index(full, p.Channel)
+		l.setFull(slices.Delete(full, i, i+1))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"signalbox/engine/cluster"
+	"signalbox/engine/registry"
 	"signalbox/protocol"
 	"signalbox/protocol/frame"
 )
@@ -211,6 +212,52 @@ func TestLeftOverStaysInFront(t *testing.T) {
 			if l.Turn(); part.Bytes() > 0 && part.Out.Lines&inFrames == 0 {
 				t.Errorf("after turn %d it is among those with nothing but deltas", n)
 			}
+		}
+	})
+}
+
+// TestFullPartIsFollowed: the last subscriber of a full channel on a loop leaves, and
+// others come before what was pending is gone: for them the channel is full, too.
+func TestFullPartIsFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 2, testLimits())
+		l := c.loops[0]
+		l.budget.flush = 1000
+		first, next := c.open(t, 0, "first", ""), c.open(t, 0, "next", "")
+		for _, w := range []*wire{c.open(t, 1, "home", ""), first} {
+			w.feed(clientFrame(1, []byte(`{"type":"subscribe","channel":"c"}`)))
+			c.pass(time.Second)
+		}
+		ch := c.App("app_one").Space.Find("c")
+		data := []byte(`"` + strings.Repeat("x", 900) + `"`)
+		fill := func() *registry.Part { // without a turn
+			for range 4 {
+				c.publishHere(cluster.Publication{App: "app_one", Channel: "c", From: "afar", Data: data, Frame: frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, "c", "afar", nil, data))}, nil)
+			}
+			l.Begin()
+			return ch.Part(0)
+		}
+		before := fill()
+		first.feed(clientFrame(1, []byte(`{"type":"unsubscribe","channel":"c"}`)))
+		next.feed(clientFrame(1, []byte(`{"type":"subscribe","channel":"c"}`)))
+		c.loops[1].Turn()
+		l.Begin()
+		after := fill()
+		if before == after || !before.Out.Full || !after.Out.Full {
+			t.Fatal("there are not two full parts")
+		}
+		l.budget.writes = 1
+		for n := 0; after.Bytes() > 0; n++ {
+			if n == 10 {
+				t.Fatal("it is never written")
+			}
+			if l.Turn(); after.Bytes() > l.budget.flush && !c.crowded(1, ch) {
+				t.Errorf("after turn %d %d bytes are pending and nobody is held", n, after.Bytes())
+			}
+		}
+		c.pass(time.Second)
+		if l.full.Load() != nil {
+			t.Error("a channel is full at rest")
 		}
 	})
 }
