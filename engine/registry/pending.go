@@ -16,9 +16,11 @@ type Pending struct {
 	// is under way; those before it have everything up to the flush's limit.
 	Cursor int
 	// Lines is for the owner: where it has listed the part. So is Full: whether
-	// it has those who publish wait.
+	// it has those who publish wait. So is Over: the bytes that it counts beyond a
+	// flush.
 	Lines  uint8
 	Full   bool
+	Over   int
 	frozen bool
 	// limit is the stream offset up to which the flush under way writes.
 	limit [2]uint32

@@ -20,7 +20,7 @@ const (
 	minCrowded = 2
 	maxCrowded = 64
 	// mostPending flushes of a channel are gathered of those who do not wait; what is
-	// more is written at once.
+	// more is written at once. Those of many channels count as what waits in the inbox.
 	mostPending = 32
 )
 
@@ -31,6 +31,7 @@ func (l *Loop) fill(p *registry.Part) {
 		p.Out.Full = true
 		l.setFull(append(l.fullChannels(), p.Channel))
 	}
+	l.countOver(p)
 	if most := mostPending * l.budget.flush; n > most {
 		l.flushNow(p, most)
 	}
@@ -39,11 +40,20 @@ func (l *Loop) fill(p *registry.Part) {
 // emptied notes that a flush of the part is over. Its channel may be listed for another
 // part, too, which has followed when the last subscriber of this one had gone.
 func (l *Loop) emptied(p *registry.Part) {
+	l.countOver(p)
 	if p.Out.Full && p.Bytes() <= l.budget.flush {
 		p.Out.Full = false
 		full := l.fullChannels()
 		i := slices.Index(full, p.Channel)
 		l.setFull(slices.Delete(full, i, i+1))
+	}
+}
+
+// countOver has what the part has pending beyond a flush count in Loop.inbound.
+func (l *Loop) countOver(p *registry.Part) {
+	if over := max(p.Bytes()-l.budget.flush, 0); over != p.Out.Over {
+		l.inbound.Add(int64(over - p.Out.Over))
+		p.Out.Over = over
 	}
 }
 

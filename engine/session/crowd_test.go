@@ -189,6 +189,56 @@ func TestLongMessagesFromAfar(t *testing.T) {
 	})
 }
 
+// TestManyFullChannelsFromAfar: what is gathered of other nodes' messages is bounded
+// over all channels, too.
+func TestManyFullChannelsFromAfar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const channels, messages = 20, 2000
+		limits := testLimits()
+		limits.MaxMessageSize, limits.MaxBacklogTotal = 64<<10, 0
+		c := newCrew(t, 1, limits)
+		l := c.loops[0]
+		w := c.open(t, 0, "s", "")
+		for k := range channels {
+			w.feed(clientFrame(1, fmt.Appendf(nil, `{"type":"subscribe","channel":"c%d"}`, k)))
+		}
+		c.pass(time.Second)
+		w.deaf = true
+		far := c.Remote()
+		data := []byte(`"` + strings.Repeat("x", 60<<10) + `"`)
+		before, said := l.counts.BytesOut, new(atomic.Int64)
+		go func() {
+			for i := range messages {
+				name := fmt.Sprint("c", i%channels)
+				far.Publish(cluster.Publication{App: "app_one", Channel: name, From: "afar", Data: data, Frame: frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, name, "afar", nil, data))}, nil)
+				said.Add(1)
+			}
+		}()
+		for range 2 * messages * len(data) / (maxInbound + 1) {
+			synctest.Wait() // it has sent what it may, which is read but not written
+			l.Begin()
+			time.Sleep(2 * maxCrowded * time.Millisecond)
+		}
+		pending := 0
+		for k := range channels {
+			pending += l.pending(fmt.Sprint("c", k))
+		}
+		if most := 2*maxInbound + channels*l.budget.flush; pending > most || said.Load() == messages {
+			t.Errorf("%d bytes are pending, want at most %d", pending, most)
+		}
+		c.pass(10 * time.Second)
+		if got, want := said.Load(), int64(messages); got != want {
+			t.Errorf("only %d messages have come, want %d", got, want)
+		}
+		if got, want := l.counts.BytesOut-before, uint64(messages*len(data)); got < want {
+			t.Errorf("wrote %d bytes, want %d or more", got, want)
+		}
+		if n := l.inbound.Load(); n != 0 {
+			t.Errorf("at rest %d bytes wait", n)
+		}
+	})
+}
+
 // TestLeftOverStaysInFront: what a flush leaves over is written before the deltas of
 // others, also of a channel that has deltas to tell itself.
 func TestLeftOverStaysInFront(t *testing.T) {

@@ -53,7 +53,7 @@ type Loop struct {
 
 	// Any goroutine.
 	inbox   inbox
-	inbound atomic.Int64 // bytes of messages in the inbox
+	inbound atomic.Int64 // bytes of messages in the inbox, in casts, and pending beyond what a flush of their channel carries
 
 	full atomic.Pointer[[]*registry.Channel] // those with more pending than a flush carries; immutable, nil: none
 
