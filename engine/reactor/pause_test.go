@@ -56,6 +56,7 @@ func TestPause(t *testing.T) {
 	}
 	// gnet asks for input again whenever a write has had to wait.
 	for n := range 10 {
+		_ = c.SetDeadline(time.Now().Add(patience)) // this takes a while
 		w.loops[0].do(t, func() { p.conn.Write(make([]byte, 8<<20)) })
 		if unread := w.settled(p); unread > pauseAt+(n+1)*readBuffer {
 			t.Errorf("%d bytes wait after write %d", unread, n)
