@@ -15,7 +15,7 @@ import (
 const (
 	// maxInbound is how many bytes of messages may wait in a loop's inbox before
 	// those who send there have to wait; they look again after minCrowded ms,
-	// then ever later up to maxCrowded.
+	// then, as long as none may go on, ever later up to maxCrowded.
 	maxInbound = 32 << 20
 	minCrowded = 2
 	maxCrowded = 64
@@ -46,6 +46,9 @@ func (l *Loop) emptied(p *registry.Part) {
 		full := l.fullChannels()
 		i := slices.Index(full, p.Channel)
 		l.setFull(slices.Delete(full, i, i+1))
+		if len(l.waiting) > 0 {
+			l.at(l.now, func(l *Loop) { l.letGo() })
+		}
 	}
 }
 
@@ -92,20 +95,66 @@ func (s *Session) giveWay(to registry.Loops, ch *registry.Channel) {
 		return
 	}
 	s.held = true
-	s.waitWhileCrowded(to, ch, minCrowded)
+	s.loop.waiting = append(s.loop.waiting, waiter{s.ref(), to, ch})
+	s.loop.lookAgain(minCrowded)
 }
 
-func (s *Session) waitWhileCrowded(to registry.Loops, ch *registry.Channel, pause int64) {
-	ref := s.ref()
-	s.loop.at(s.loop.now+pause, func(l *Loop) {
-		switch s := l.session(ref); {
-		case s == nil:
-		case l.hub.crowded(to, ch):
-			s.waitWhileCrowded(to, ch, min(2*pause, maxCrowded))
-		default:
-			s.release()
+// waiter is a session that is held while one of the loops is behind, of all or of the
+// channel.
+type waiter struct {
+	ref registry.Ref
+	to  registry.Loops
+	ch  *registry.Channel // may be nil
+}
+
+// lookAgain has those who wait go on in so many ms, if they may, and goes on itself as
+// long as some wait.
+func (l *Loop) lookAgain(pause int64) {
+	at := l.now + pause
+	if l.lookAt != 0 && l.lookAt <= at {
+		return
+	}
+	l.lookAt = at
+	l.at(at, func(l *Loop) {
+		if l.lookAt != at { // there has been another since
+			return
+		}
+		l.lookAt = 0
+		next := min(pause+1, maxCrowded)
+		if l.letGo() {
+			next = minCrowded
+		}
+		if len(l.waiting) > 0 {
+			l.lookAgain(next)
 		}
 	})
+}
+
+// letGo has those who wait go on, as many as may and as the loop's budget of tasks
+// allows, and reports whether some have: who has waited longest comes first, and who
+// is held again is the last.
+func (l *Loop) letGo() (some bool) {
+	list := l.waiting
+	l.waiting = nil
+	kept := list[:0]
+	var crowded waiter // the last for whom a loop was behind
+	for _, w := range list {
+		s := l.session(w.ref)
+		switch {
+		case s == nil:
+		case l.left <= 0 || w.to == crowded.to && w.ch == crowded.ch:
+			kept = append(kept, w)
+		case l.hub.crowded(w.to, w.ch):
+			kept, crowded = append(kept, w), w
+		default:
+			some = true
+			l.left--
+			s.release()
+		}
+	}
+	clear(list[len(kept):])
+	l.waiting = append(kept, l.waiting...)
+	return some
 }
 
 // wait waits while one of the loops is behind, ch may be nil. The error is that of

@@ -319,6 +319,50 @@ func canceled() context.Context {
 	return ctx
 }
 
+// TestHeldTakeTurns: of many who publish to a full channel all the time each gets its
+// share, and none waits much longer than it takes the others to have theirs.
+func TestHeldTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const publishers, long = 20, 250 // ms, several times what a round takes
+		limits := testLimits()
+		limits.MaxBacklogTotal = 0
+		c := newCrew(t, 1, limits)
+		l := c.loops[0]
+		l.budget.flush, l.budget.writes = 1000, 40
+		open := func(peer string) *wire {
+			w := c.open(t, 0, peer, "")
+			w.deaf = true
+			return w
+		}
+		for range 100 {
+			open("s").feed(clientFrame(1, []byte(`{"type":"subscribe","channel":"c"}`)))
+		}
+		c.pass(time.Second)
+		var from []*wire
+		for range publishers {
+			from = append(from, open("p"))
+		}
+		text := fmt.Appendf(nil, `{"type":"publish","channel":"c","data":"%s"}`, strings.Repeat("x", 300))
+		var waits [publishers]int
+		for range 5000 {
+			for i, w := range from {
+				if waits[i]++; waits[i] > long {
+					t.Fatalf("publisher %d has waited for %d ms", i, long)
+				}
+				if len(w.unread) == 0 {
+					w.feed(clientFrame(1, text))
+					waits[i] = 0
+				}
+			}
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+			if c.flags[0].up.Swap(false) {
+				l.Turn()
+			}
+		}
+	})
+}
+
 // TestGivesUpWaiting: a call that ends before a loop that is behind has done nothing.
 func TestGivesUpWaiting(t *testing.T) {
 	for name, call := range map[string]func(h *Hub, ctx context.Context) (int, error){

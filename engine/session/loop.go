@@ -75,6 +75,8 @@ type Loop struct {
 	skew        int64 // ms between the wall clock and the hub's, as of the last sweep
 	wild        map[*registry.Space]*registry.Wild
 	abroad      abroad
+	waiting     []waiter    // sessions that are held while a loop is behind, in order
+	lookAt      int64       // when they are looked at, ms; 0: no timer is set
 	casts       fifo[*cast] // under way
 	lastCast    uint32      // numbers casts; it wraps around
 	seq         uint32      // numbers frames, to keep their order between channels
