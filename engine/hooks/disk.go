@@ -57,6 +57,29 @@ func (c *change) empty() bool {
 	return len(c.rows)+len(c.puts)+len(c.removes)+len(c.drops) == 0
 }
 
+// cut cuts the change after size bytes or so. Either part leaves the file whole, even if
+// the other never comes: batches have their queue's row with them or before them, and a queue goes
+// with the last of its batches or after it. What goes makes room, so it comes first.
+func (c *change) cut(size int64) (first, rest change) {
+	removes := min(len(c.removes), int(size/batchCost))
+	size -= int64(removes) * batchCost
+	puts := 0
+	for puts < len(c.puts) && size > 0 {
+		size -= c.puts[puts].batch.size
+		puts++
+	}
+	first = change{rows: c.rows, puts: slices.Clip(c.puts[:puts]), removes: slices.Clip(c.removes[:removes])}
+	if removes < len(c.removes) {
+		rest.removes, rest.drops = c.removes[removes:], c.drops
+	} else {
+		first.drops = c.drops
+	}
+	if puts < len(c.puts) {
+		rest.puts = c.puts[puts:]
+	}
+	return first, rest
+}
+
 // and returns the change with a later one behind it. Of a queue's rows it has the last
 // alone: a change may have to wait for as long as the disk fails.
 func (c *change) and(later change) change {

@@ -34,7 +34,8 @@
 // each queue, bucket "batches" the batches by queue and number. It holds peer
 // ids and metadata, and neither secrets nor URLs. A process that takes another's place
 // has its batches wait in memory until the other has ended ([Hooks.Attach]). Without a directory, or while the disk
-// fails, batches wait in memory.
+// fails, batches wait in memory; a disk that fails is tried once a second, with a few
+// megabytes of them.
 //
 // # Ownership
 //

@@ -58,6 +58,7 @@ type Hooks struct {
 	ids      idGenerator
 	id, text []byte    // scratch
 	failing  bool      // the last write failed, and was logged
+	failedAt time.Time // when it did
 	told     int64     // how many events were dropped when that was last logged
 	toldAt   time.Time // when that was
 }

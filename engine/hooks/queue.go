@@ -52,7 +52,7 @@ type batch struct {
 	size    int64 // bytes it counts as
 
 	// Guarded by Hooks.mu.
-	body  []byte // nil if it is on the disk
+	body  []byte // nil if it is on the disk, or gone
 	state state
 	gone  bool // out of its queue
 }
@@ -192,7 +192,9 @@ func (h *Hooks) remove(q *queue, i int) *batch {
 	q.size -= b.size
 	h.size -= b.size
 	b.gone = true
-	if b.state != unsaved {
+	if b.state == unsaved {
+		b.body = nil // it may stay among what is pending until the next write
+	} else {
 		h.pending.removes = append(h.pending.removes, newKey(q.id, b.seq))
 	}
 	return b

@@ -12,8 +12,11 @@ const (
 	// sealAtOnce is how many events are made into batches under one hold of the
 	// lock, which deliveries, reloads and new apps wait for.
 	sealAtOnce = 20 * maxBatch
-	// saveAgain is how long after a failed write the next is tried.
+	// saveAgain is how long after a failed write the next is tried, at the earliest.
 	saveAgain = time.Second
+	// saveAtOnce is about how many bytes one write has: it takes twice as many of
+	// memory, for nothing if it fails.
+	saveAtOnce = 4 << 20
 	// lastPatience is how long deliveries go on at the end.
 	lastPatience = time.Second
 	// dropsEvery is how often drops are logged at most.
@@ -38,7 +41,11 @@ func (h *Hooks) Run(ctx context.Context) {
 	}
 	h.mu.Unlock()
 	for h.gather(ctx) {
-		h.flush()
+		h.collect()
+		if !h.failing || time.Since(h.failedAt) >= saveAgain {
+			h.save()
+		}
+		h.logDrops()
 	}
 	h.flush()
 	h.end(cut)
@@ -97,8 +104,16 @@ func (h *Hooks) end(cut context.CancelFunc) {
 	h.deliveries.Wait()
 }
 
-// flush makes batches of what has come and writes what the file lacks.
+// flush makes batches of what has come and writes what the file lacks, also right
+// after a failure.
 func (h *Hooks) flush() {
+	h.collect()
+	h.save()
+	h.logDrops()
+}
+
+// collect makes batches of what has come.
+func (h *Hooks) collect() {
 	events := h.inbox.take()
 	h.mu.Lock()
 	h.inbox.takeShort(h.miss)
@@ -108,12 +123,7 @@ func (h *Hooks) flush() {
 		h.sealAll(piece, time.Now())
 		h.mu.Unlock()
 	}
-	h.mu.Lock()
-	c, d := h.takePending(), h.disk
-	h.mu.Unlock()
 	h.inbox.recycle(events)
-	h.save(d, c)
-	h.logDrops()
 }
 
 // noteDrops has the file know which drops are still to be told. With mu.
@@ -131,31 +141,50 @@ func (h *Hooks) noteDrops() {
 	}
 }
 
-// takePending returns what is to be written. With mu.
-func (h *Hooks) takePending() change {
+// takePending returns the first part of what is to be written, and whether there is
+// more. With mu.
+func (h *Hooks) takePending() (c change, more bool) {
 	h.noteDrops()
-	c := h.pending
-	h.pending = change{}
-	kept := c.puts[:0]
+	all := h.pending
+	all.puts = slices.DeleteFunc(all.puts, func(p put) bool { return p.batch.gone })
+	c, h.pending = all.cut(saveAtOnce)
 	for _, p := range c.puts {
-		if !p.batch.gone {
-			p.batch.state = saving
-			kept = append(kept, p)
-		}
+		p.batch.state = saving
 	}
-	clear(c.puts[len(kept):])
-	c.puts = kept
-	return c
+	return c, !h.pending.empty()
 }
 
-// save writes the change, and notes it again if that fails. d is nil without a
-// file.
-func (h *Hooks) save(d *disk, c change) {
+// save writes what the file lacks, part by part until one fails: what that one has
+// costs something, and what is behind it nothing.
+func (h *Hooks) save() {
+	h.mu.Lock()
+	d := h.disk
+	c, more := h.takePending()
+	h.mu.Unlock()
 	if d == nil || c.empty() {
 		return
 	}
+	err := h.write(d, c)
+	for more && err == nil {
+		h.mu.Lock()
+		c, more = h.takePending()
+		h.mu.Unlock()
+		err = h.write(d, c)
+	}
+	switch {
+	case err != nil && !h.failing:
+		h.log.Error("events for webhooks cannot be stored; keeping them in memory and trying again", "error", err)
+	case err == nil && h.failing:
+		h.log.Info("events for webhooks are stored again")
+	}
+	h.failing, h.failedAt = err != nil, time.Now()
+}
+
+// write writes the change, and notes it again if that fails.
+func (h *Hooks) write(d *disk, c change) error {
 	err := d.write(c)
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, p := range c.puts {
 		if err == nil {
 			p.batch.state, p.batch.body = saved, nil
@@ -166,14 +195,7 @@ func (h *Hooks) save(d *disk, c change) {
 	if err != nil {
 		h.pending = c.and(h.pending)
 	}
-	h.mu.Unlock()
-	switch {
-	case err != nil && !h.failing:
-		h.log.Error("events for webhooks cannot be stored; keeping them in memory and trying again", "error", err)
-	case err == nil && h.failing:
-		h.log.Info("events for webhooks are stored again")
-	}
-	h.failing = err != nil
+	return err
 }
 
 // logDrops says that events were dropped, once a minute.
