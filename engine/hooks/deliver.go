@@ -157,6 +157,9 @@ func (h *Hooks) attempt(ctx context.Context, q *queue) (*auth.Webhook, error) {
 	if body == nil {
 		var err error
 		if body, err = h.disk.body(newKey(q.id, b.seq)); err != nil {
+			if ctx.Err() != nil { // the queue was discarded meanwhile, and with it what the file had
+				return nil, ctx.Err()
+			}
 			h.log.Error("events for a webhook cannot be read and are dropped", "app", q.app, "events", b.events, "error", err)
 			h.forfeit(q)
 			return hook, errUnreadable

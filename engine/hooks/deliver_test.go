@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -547,4 +548,44 @@ func TestUnreadableBatch(t *testing.T) {
 			t.Errorf("got the log %s", log)
 		}
 	})
+}
+
+// lateCancel is a context that ends right after it has said that it has not.
+type lateCancel struct {
+	context.Context
+	cancel func()
+}
+
+func (c lateCancel) Err() error {
+	defer c.cancel()
+	return c.Context.Err()
+}
+
+// TestDiscardBeforeRead: what a reload takes out of the file while a delivery is about to
+// read it is not told to be damaged.
+func TestDiscardBeforeRead(t *testing.T) {
+	var log bytes.Buffer
+	h, err := Open(Options{Client: &receiver{}, Dir: t.TempDir(), MaxSpool: 1 << 20, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = h.Close() }()
+	h.Set(parse(t, file(hookTo(testURL))))
+	f := &fixture{Hooks: h, t: t, app: h.App(testApp)}
+	f.join("c", 0, 3)
+	h.flush()
+	q := h.routes[testApp][0]
+	if !h.await(t.Context(), q) {
+		t.Fatal("nothing to deliver")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err = h.attempt(lateCancel{ctx, func() {
+		cancel()
+		if err := h.disk.write(change{removes: []key{newKey(q.id, q.batches[0].seq)}}); err != nil {
+			t.Error(err)
+		}
+	}}, q)
+	if !errors.Is(err, context.Canceled) || log.Len() > 0 {
+		t.Errorf("got %v and the log %q, want %v and nothing", err, log.String(), context.Canceled)
+	}
 }
