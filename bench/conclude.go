@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,15 +12,16 @@ import (
 )
 
 // conclude writes a record, as tables and, if path is given, as JSON. err is what
-// ended the scenario. If that was a signal or the timeout, which ctx tells, what
-// there is so far is the result. A limit of the scenario's own that was missed is
-// a failure: the figures are those of a server that did not do its work. So are
-// connections that were lost, and what was sent and has not come, before the signal.
-func conclude(ctx context.Context, record *result.Record, path string, err error, std *stdio) error {
+// ended the scenario, and cut is the signal or the timeout, if there had been one by
+// then. If that was the end, what there is so far is the result. A limit of the
+// scenario's own that was missed is a failure: the figures are those of a server that
+// did not do its work. So are connections that were lost, and what was sent and has
+// not come, before the signal.
+func conclude(cut error, record *result.Record, path string, err error, std *stdio) error {
 	record.Seconds = time.Since(record.Started).Seconds()
 	switch {
 	case err == nil:
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, load.ErrLost) && !errors.Is(err, load.ErrMissing):
+	case cut != nil && errors.Is(err, cut) && !errors.Is(err, load.ErrLost) && !errors.Is(err, load.ErrMissing):
 		record.Partial = true
 		if len(record.Rows) == 0 {
 			return fmt.Errorf("ended before anything was measured: %w", err)

@@ -372,11 +372,12 @@ func (h *harness) drop(ctx context.Context, t *target.Target) error {
 
 // finish ends clients and servers and writes the record; see conclude.
 func (h *harness) finish(ctx context.Context, err error) error {
+	cut := ctx.Err() // servers may take longer to stop than the timeout has left
 	if fault := h.close(); fault != nil {
 		// The figures hold all the same.
 		h.record.Note("%s", fault)
 	}
-	return conclude(ctx, h.record, h.flags.JSON, err, h.std)
+	return conclude(cut, h.record, h.flags.JSON, err, h.std)
 }
 
 // scenario runs body with a harness and writes what it has measured.

@@ -90,5 +90,5 @@ func (c *simCmd) Run(ctx context.Context, std *stdio) error {
 	if p != nil {
 		p.done()
 	}
-	return conclude(ctx, record, c.JSON, err, std)
+	return conclude(ctx.Err(), record, c.JSON, err, std)
 }
