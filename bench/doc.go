@@ -83,7 +83,8 @@
 // is how much of one core something else had of the server's cores: other
 // processes, interrupts, and, as steal, the hypervisor's other guests; "others on
 // the client's" is the same of the cores that the load comes from. Where they are
-// more than a few percent, rates and latencies are those of a busy machine. The
+// more than a few percent, rates and latencies are those of a busy machine. They are
+// left out where /proc/stat does not list these cores, as in some containers. The
 // kernel counts them in ticks of 10 ms: over a second they are right to some
 // percent. Where it keeps the time of interrupts apart (IRQ_TIME_ACCOUNTING, as
 // many distributions do), the receiving half of loopback is in them and in no

@@ -104,6 +104,7 @@ type harness struct {
 	cores       []int // that were ours before some became the server's
 	serverCores []int // that servers are pinned to, none: they share ours
 	clientCores []int // that we are pinned to, none: a server of ours shares them
+	counted     bool  // the kernel tells for how long these cores were busy
 	targets     []*target.Target
 	rlimit      int
 }
@@ -126,8 +127,18 @@ func newHarness(scenario string, flags *commonFlags, std *stdio) (*harness, erro
 	if err != nil {
 		return nil, err
 	}
+	h.count()
 	h.fleet, err = client.NewFleet(loops)
 	return h, err
+}
+
+// count looks whether what others take can be measured. Where it cannot, as in a
+// container whose /proc/stat has cores of its own, the other figures hold without.
+func (h *harness) count() {
+	_, err := target.Busy(slices.Concat(h.serverCores, h.clientCores))
+	if h.counted = err == nil; !h.counted {
+		h.record.Note("what others took of the cores is not measured: %s", err)
+	}
 }
 
 // raiseLimit has this process use all the descriptors that it may, and returns
@@ -312,20 +323,24 @@ func (h *harness) watch(what string, total int, d time.Duration, count func() (d
 
 // meter measures a target.
 func (h *harness) meter(t *target.Target) load.Meter {
-	return load.Meter{Fleet: h.fleet, Process: t.Process, Broker: t.Broker, ServerCores: h.serverCores, ClientCores: h.clientCores}
+	m := load.Meter{Fleet: h.fleet, Process: t.Process, Broker: t.Broker}
+	if h.counted {
+		m.ServerCores, m.ClientCores = h.serverCores, h.clientCores
+	}
+	return m
 }
 
-// loads adds how busy the server, if it was measured, and the client were, and how
-// much of one core others had of theirs: medians over rounds.
+// loads adds how busy the server, if it was measured, and the client were, and, if that
+// was, how much of one core others had of theirs: medians over rounds.
 func (h *harness) loads(row result.Row, measured bool, rounds ...load.Sample) result.Row {
 	if measured {
 		row = row.Rounds("server core", "%", each(rounds, load.Sample.ServerLoad))
-		if len(h.serverCores) > 0 {
+		if h.counted && len(h.serverCores) > 0 {
 			row = row.Rounds("others there", "%", each(rounds, load.Sample.ServerTakenLoad))
 		}
 	}
 	row = row.Rounds("client core", "%", each(rounds, load.Sample.ClientLoad))
-	if len(h.clientCores) > 0 {
+	if h.counted && len(h.clientCores) > 0 {
 		row = row.Rounds("others on the client's", "%", each(rounds, load.Sample.ClientTakenLoad))
 	}
 	return row

@@ -32,6 +32,9 @@ func OwnCPU() (time.Duration, error) { return cpuClock(os.Getpid(), schedClock) 
 // Busy is the time for which cores were not idle: whoever had them, interrupts and
 // the hypervisor's other guests (steal) included. The kernel counts it in ticks.
 func Busy(cores []int) (time.Duration, error) {
+	if len(cores) == 0 {
+		return 0, nil
+	}
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, err
