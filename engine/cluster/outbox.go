@@ -389,6 +389,13 @@ func (o *outbox) toldAll(number uint64) {
 	o.standing.toldAll(number)
 }
 
+// lossy reports whether something was lost that has not begun to be told anew.
+func (o *outbox) lossy() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.standing.lost
+}
+
 // dropped notes that something said did not get to the link.
 func (o *outbox) dropped() {
 	o.mu.Lock()

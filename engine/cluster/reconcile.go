@@ -30,43 +30,36 @@ func exchangeWith(nodes ...*origin) *exchange {
 	return e
 }
 
-// take takes a node out of the exchange, nil if it is not in it.
-func (e *exchange) take(n NodeID) *origin {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	o := e.with[n]
-	delete(e.with, n)
-	return o
-}
-
 // over ends the exchange with a node: all that it had to tell has been handed over.
 func (e *exchange) over(n NodeID) {
-	if o := e.take(n); o != nil {
-		o.estranged.Add(-1)
-	}
-}
-
-// end ends the exchange with those that are left: they were not asked.
-func (e *exchange) end() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, o := range e.with {
+	if o := e.with[n]; o != nil {
+		delete(e.with, n)
 		o.estranged.Add(-1)
 	}
-	clear(e.with)
 }
 
-// failures are nodes that have not answered in time. They stay estranged until it is
-// tried again.
+// left takes those with whom the exchange is not over out of it. They stay estranged.
+func (e *exchange) left() []*origin {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	left := slices.Collect(maps.Values(e.with))
+	clear(e.with)
+	return left
+}
+
+// failures are nodes that could not be asked, or have not answered in time. They stay
+// estranged until it is tried again.
 type failures struct {
 	mu    sync.Mutex
 	nodes []*origin // Guarded by mu.
 }
 
-func (f *failures) add(o *origin) {
+func (f *failures) add(nodes ...*origin) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.nodes = append(f.nodes, o)
+	f.nodes = append(f.nodes, nodes...)
 }
 
 func (f *failures) take() []*origin {
@@ -87,6 +80,9 @@ func (b *NATS) resync() {
 	b.stats.resyncs.Add(1)
 	b.usage.resync(b.members.origins)
 	e := exchangeWith(slices.Collect(maps.Values(b.members.origins))...)
+	for _, o := range b.failed.take() { // it is tried again with this
+		o.estranged.Add(-1)
+	}
 	b.node.Resync(func() { b.finish(e, func() { b.out.toldAll(number) }) })
 }
 
@@ -102,13 +98,8 @@ func (b *NATS) found(o *origin) {
 // waits for nothing else of a node: that may keep messages of this one, and answer them
 // only when this one has answered.
 func (b *NATS) finish(e *exchange, all func()) {
-	b.enter(nil, false, nil, nil, b.rounds.ask(&ask{fence: true, heard: e.over, finish: func(a *ask) {
-		for _, n := range a.late {
-			if o := e.take(n); o != nil {
-				b.failed.add(o)
-			}
-		}
-		e.end()
+	b.enter(nil, false, nil, nil, b.rounds.ask(&ask{fence: true, heard: e.over, finish: func(*ask) {
+		b.failed.add(e.left()...)
 		all()
 	}}))
 }
@@ -136,15 +127,26 @@ func (b *NATS) keep(o *origin, handOver func()) {
 	b.keeping = true
 }
 
-// reconcile hands over what was kept and need not be any longer, and begins anew
-// with nodes that did not answer.
-func (b *NATS) reconcile() {
-	for _, o := range b.failed.take() {
+// retry begins anew with nodes that were not asked, or did not answer. Where something
+// was lost, which may be the question, resync does.
+func (b *NATS) retry() {
+	nodes := b.failed.take()
+	if len(nodes) > 0 && b.out.lossy() {
+		b.failed.add(nodes...)
+		return
+	}
+	for _, o := range nodes {
 		if b.members.origins[o.id] == o {
 			b.found(o)
 			o.estranged.Add(-1)
 		}
 	}
+}
+
+// reconcile hands over what was kept and need not be any longer, and begins anew
+// where exchanges have failed.
+func (b *NATS) reconcile() {
+	b.retry()
 	if !b.keeping || b.socket.anew.Load() {
 		return
 	}

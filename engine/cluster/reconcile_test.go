@@ -384,6 +384,50 @@ func TestKeptAlone(t *testing.T) {
 	}
 }
 
+// TestKeptUntilAsked has an exchange end before the other node could be asked, for want of
+// room: its messages are kept until it has answered another one.
+func TestKeptUntilAsked(t *testing.T) {
+	t.Parallel()
+	b, err := newNATS(config("", "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.out.connected(true)
+	b.out.begin(b.newBeat())
+	seq := uint64(0)
+	say := func(records []byte) {
+		t.Helper()
+		seq++
+		if err := b.payload(payload(strangeID, seq, records...), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		b.reconcile()
+	}
+	say(appendBeat(nil, beat{name: "other", epoch: 1, number: 1}))
+	room := b.out.size
+	b.out.size = maxOutbox + 1
+	say(appendBeat(nil, beat{name: "other", epoch: 1, number: 3}))
+	b.out.size = room
+	say(appendPublication(nil, 0, message("room", "bob", "hi")))
+	o := b.members.origins[strangeID]
+	if got := len(o.kept); got != 1 {
+		t.Fatalf("%d messages are kept, want 1", got)
+	}
+	if got := len(b.rounds.asks); got != 0 {
+		t.Errorf("it is asked %d times before all is told anew", got)
+	}
+	b.resync()
+	round, ok := b.rounds.start(b.out.asks)
+	if !ok || len(o.kept) != 1 {
+		t.Fatalf("%d messages are kept until it answers, want 1", len(o.kept))
+	}
+	say(appendDone(nil, round))
+	if got := len(o.kept); got != 0 {
+		t.Errorf("%d messages are still kept", got)
+	}
+	b.rounds.close()
+}
+
 func TestClones(t *testing.T) {
 	t.Parallel()
 	p := message("room", "alice", "hi")

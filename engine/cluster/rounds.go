@@ -30,8 +30,7 @@ type ask struct {
 	over     bool
 	repeated bool // again was said
 	timer    *time.Timer
-	late     []NodeID // who has not answered in time
-	unsure   bool     // some may not have answered
+	unsure   bool // some may not have answered
 	sockets  int
 	members  []Member
 	occupied []Occupied
@@ -219,15 +218,14 @@ func (r *rounds) end(id uint64) bool {
 	open := r.open[id]
 	delete(r.open, id)
 	if open != nil {
-		late := slices.Collect(maps.Keys(open.waiting))
-		for _, n := range late {
+		for n := range open.waiting {
 			if open.fence {
 				r.late[n]++
 			}
 		}
 		for _, a := range open.asks {
 			if !a.over {
-				a.late, a.unsure = late, a.unsure || open.unsure || len(late) > 0
+				a.unsure = a.unsure || open.unsure || len(open.waiting) > 0
 			}
 		}
 	}
