@@ -123,6 +123,48 @@ func TestAnswersComeBeforeQuestions(t *testing.T) {
 	guesses.Wait()
 }
 
+// TestAnsweredOrRefused has somebody answer a question that then cannot be put: whoever
+// asks gets an answer or an error, not both.
+func TestAnsweredOrRefused(t *testing.T) {
+	t.Parallel()
+	b, err := newNATS(config("", "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name    string
+		sockets int
+		want    string
+	}{
+		{"nobody answers", 0, fmt.Sprint([]int{}, ErrUnavailable)},
+		{"somebody answers", 1, fmt.Sprint([]int{1}, nil)},
+	} {
+		var answers []int
+		errC := make(chan error)
+		b.out.mu.Lock() // the question is numbered, and waits
+		go func() {
+			errC <- b.Send(directTo("bob", "alice", "hi"), true, func(n int) { answers = append(answers, n) })
+		}()
+		var id uint64
+		for id == 0 {
+			runtime.Gosched()
+			b.rounds.mu.Lock()
+			for n := range b.rounds.asks {
+				id = n
+			}
+			b.rounds.mu.Unlock()
+		}
+		if tt.sockets > 0 {
+			b.rounds.count(id, tt.sockets)
+		}
+		b.out.mu.Unlock()
+		err := <-errC
+		if got := fmt.Sprint(answers, err); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
 // TestSaidAgainIsHeardOnce: however long a node takes until it reads what was said again,
 // it is the same message.
 func TestSaidAgainIsHeardOnce(t *testing.T) {

@@ -406,7 +406,8 @@ func (a *ask) number() uint64 {
 }
 
 // unasked ends an ask, if not nil, that was not put to anybody: because there is
-// nobody, or because err has come instead.
+// nobody, or because err has come instead. Where it is over, because somebody has
+// answered all the same, that was the answer.
 func (r *rounds) unasked(a *ask, err error) error {
 	if a == nil {
 		return err
@@ -417,6 +418,9 @@ func (r *rounds) unasked(a *ask, err error) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if a.over {
+		return nil
+	}
 	a.over = true
 	delete(r.asks, a.id)
 	return err
