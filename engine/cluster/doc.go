@@ -100,5 +100,6 @@
 // The outbox holds 64 MiB and refuses more, and beside that shares that are large by
 // themselves, one more than 64 MiB of them. Who has all shares to tell does so as the
 // outbox empties. A share is 256 MiB at most. A payload is 256 KiB at most, but for one
-// large message. A cluster has 1 024 nodes at most.
+// large message. A cluster has 1 024 nodes at most, and of those that are found 64 are told
+// all shares at a time.
 package cluster

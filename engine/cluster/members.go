@@ -31,6 +31,7 @@ type origin struct {
 	// back is set until its next beat: then shares are exchanged once more, as servers
 	// of NATS that have just found each other may not know of all subscriptions yet.
 	back      bool
+	next      *exchange    // that is yet to begin, nil if none is
 	estranged atomic.Int32 // exchanges of all shares with it that are not over
 	kept      []func()     // its messages since
 	size      int          // of them, in bytes

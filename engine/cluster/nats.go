@@ -73,12 +73,13 @@ type NATS struct {
 	socket      *socket
 	messageC    chan *nats.Msg
 
-	out    outbox
-	rounds rounds
-	stats  counters
-	failed failures                      // exchanges of shares
-	turns  atomic.Uint64                 // of the reader
-	server atomic.Pointer[server.Server] // nil unless embedded
+	out     outbox
+	rounds  rounds
+	stats   counters
+	failed  failures                      // exchanges of shares
+	telling atomic.Int64                  // exchanges with a node of its own that are told now
+	turns   atomic.Uint64                 // of the reader
+	server  atomic.Pointer[server.Server] // nil unless embedded
 
 	linkC    chan struct{}  // has room for one: the link has changed
 	startC   chan Node      // the node to hand over to
@@ -97,6 +98,7 @@ type NATS struct {
 	check     checker
 	payloads  uint64    // messages of NATS heard
 	keeping   bool      // some messages are kept
+	finding   bool      // some exchanges are yet to begin
 	unsettled int       // changes of rosters that the node was told of since it last caught up
 	greeted   bool      // a node that has just come wants a beat
 	resynced  time.Time // when it was last looked whether something is to be told anew

@@ -10,6 +10,11 @@ import (
 // exchanged with it.
 const maxKept = 1 << 20
 
+// maxTelling is how many exchanges with a node of its own are told at once: each goes
+// through all channels, and waits while the link is behind, and whoever invents nodes has
+// them found.
+const maxTelling = 64
+
 // After something was lost, a roster may lack peers whose messages come. So a node
 // says messages again only once all have heard its shares anew, see standing, and keeps
 // those of others until it has been told theirs.
@@ -86,11 +91,34 @@ func (b *NATS) resync() {
 	b.node.Resync(func() { b.finish(e, func() { b.out.toldAll(number) }) })
 }
 
-// found has all shares exchanged with one node.
+// found has all shares exchanged with one node, from when reconcile begins it on.
 func (b *NATS) found(o *origin) {
 	b.usage.found(o.id)
-	e := exchangeWith(o)
-	b.node.Found(o.id, func() { b.finish(e, func() {}) })
+	if o.next == nil {
+		o.next = exchangeWith(o)
+		b.finding = true
+	}
+}
+
+// tell begins exchanges with those that were found and are still there, as many as may
+// be told at once.
+func (b *NATS) tell() {
+	for _, o := range b.members.origins {
+		if o.next == nil {
+			continue
+		}
+		if b.telling.Load() >= maxTelling {
+			return
+		}
+		b.telling.Add(1)
+		e := o.next
+		o.next = nil
+		b.node.Found(o.id, func() {
+			b.telling.Add(-1)
+			b.finish(e, func() {})
+		})
+	}
+	b.finding = false
 }
 
 // finish ends an exchange, whose shares have been handed over, with each node as it
@@ -143,10 +171,13 @@ func (b *NATS) retry() {
 	}
 }
 
-// reconcile hands over what was kept and need not be any longer, and begins anew
-// where exchanges have failed.
+// reconcile hands over what was kept and need not be any longer, and begins exchanges
+// with those that were found, or with whom one has failed.
 func (b *NATS) reconcile() {
 	b.retry()
+	if b.finding && b.telling.Load() < maxTelling {
+		b.tell()
+	}
 	if !b.keeping || b.socket.anew.Load() {
 		return
 	}

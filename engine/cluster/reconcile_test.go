@@ -470,6 +470,61 @@ func TestKeptUntilAsked(t *testing.T) {
 	b.rounds.close()
 }
 
+// TestExchangesAreBounded has nodes be found, more than all shares can be told to, by what
+// anybody can say: there are no more exchanges than are told at once, and one for each
+// node that is there then.
+func TestExchangesAreBounded(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		says func(i uint64) []byte
+	}{
+		{"a node that is missed something of", func(i uint64) []byte {
+			return payload(strangeID, i, appendBeat(nil, beat{name: "other", epoch: 1, number: 2*i - 1})...)
+		}},
+		{"nodes that come and go", func(i uint64) []byte {
+			if i%2 == 0 {
+				return payload(strangeID+NodeID(i), 2, kindBye)
+			}
+			return payload(strangeID+NodeID(i+1), 1, appendBeat(nil, beat{name: "other", epoch: 1, number: 17})...)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, _, a := startPatient(t)
+			tellC := make(chan struct{})
+			a.r.mu.Lock()
+			a.r.tellC = tellC
+			a.r.mu.Unlock()
+			a.r.finds.Store(true)
+			other := newStranger(t, s)
+			for other.said < 4*maxTelling {
+				other.said++
+				if err := other.conn.Publish(subjectAll, tt.says(other.said)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			found := func() (n int) {
+				other.say(appendKick(nil, 0, app, "bob"))
+				for e := a.next(); e != "kick bob"; e = a.next() {
+					if e == "found" {
+						n++
+					}
+				}
+				return n
+			}
+			if got := found(); got != maxTelling {
+				t.Errorf("%d are told, want %d", got, maxTelling)
+			}
+			close(tellC)
+			a.after("found")
+			if got := found(); got != 0 {
+				t.Errorf("%d more are told than are there", got)
+			}
+		})
+	}
+}
+
 func TestClones(t *testing.T) {
 	t.Parallel()
 	p := message("room", "alice", "hi")
