@@ -241,6 +241,7 @@ func (b *NATS) record(o *origin, kind byte, c *cursor, now time.Time) error {
 		return b.usage.heard(o, kind, c)
 	case kindBye:
 		b.lose(o, "it ended")
+		b.members.ended = append(b.members.ended, now)
 	default:
 		c.bad = true
 	}

@@ -9,7 +9,9 @@ import (
 	"time"
 )
 
-// maxNodes is how many other nodes are told apart.
+// maxNodes is how many other nodes are told apart, those included that have said goodbye
+// within the time in which a node is missed: for each that comes and goes all channels are
+// looked through, and whoever may publish can invent them.
 const maxNodes = 1024
 
 // blameAfter is after how many fences in a row that a node has not answered the log
@@ -41,6 +43,7 @@ type origin struct {
 type members struct {
 	origins map[NodeID]*origin
 	foreign map[string]struct{} // nodes of other formats that were named in the log
+	ended   []time.Time         // when nodes have lately said goodbye
 
 	// When all that waited at checkAt, the number of payloads heard by then, has
 	// been heard, whoever has been silent since long before silentAt is gone.
@@ -89,13 +92,18 @@ func (m *members) list() []NodeStats {
 	return nodes
 }
 
+// forget forgets goodbyes that were said until then.
+func (m *members) forget(then time.Time) {
+	m.ended = slices.DeleteFunc(m.ended, func(at time.Time) bool { return !at.After(then) })
+}
+
 // meet returns the node of that id and whether it is new here; nil when there are
 // too many.
 func (b *NATS) meet(id NodeID) (o *origin, fresh bool) {
 	if o := b.members.origins[id]; o != nil {
 		return o, false
 	}
-	if len(b.members.origins) >= maxNodes {
+	if len(b.members.origins)+len(b.members.ended) >= maxNodes {
 		return nil, false
 	}
 	o = &origin{id: id, subject: string(appendNodeSubject(nil, id))}
@@ -172,6 +180,7 @@ func (b *NATS) watch(now time.Time) {
 		m.silentAt = time.Time{}
 	}
 	b.ticked = now
+	m.forget(now.Add(-b.times.gone))
 	if m.silentAt.IsZero() {
 		m.silentAt, m.checkAt = now, b.payloads+uint64(len(b.messageC))
 	}

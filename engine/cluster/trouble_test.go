@@ -554,6 +554,35 @@ func TestNonsenseIsNoNode(t *testing.T) {
 	a.knows(2)
 }
 
+// TestEndedNodesTakeRoom has nodes come and go, more than there may be, within the time in
+// which a node is missed: no more are met until it is over.
+func TestEndedNodesTakeRoom(t *testing.T) {
+	t.Parallel()
+	b, err := newNATS(config("", "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	comesAndGoes := func(id NodeID) error {
+		records := append(appendBeat(nil, beat{name: "other", epoch: 1, number: 1}), kindBye)
+		return b.payload(payload(id, 1, records...), now)
+	}
+	for i := range NodeID(2 * maxNodes) {
+		if err := comesAndGoes(1000 + i); (err != nil) != (i >= maxNodes) {
+			t.Fatalf("node %d: got error %v", i, err)
+		}
+	}
+	b.watch(now)
+	now = now.Add(b.times.gone)
+	b.watch(now)
+	if err := comesAndGoes(1); err != nil {
+		t.Errorf("once it is over: got error %v", err)
+	}
+	if got := len(b.members.ended); got != 1 {
+		t.Errorf("%d have ended lately, want 1", got)
+	}
+}
+
 func mustShare(s Share) []byte {
 	records, _ := appendShare(nil, s, false)
 	return records
