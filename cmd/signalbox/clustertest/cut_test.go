@@ -32,12 +32,11 @@ func startApart(t testing.TB) (left, right *node, toLeft *wire) {
 }
 
 // cutOutages are what a cut of the left node's link costs: what is said there until it is
-// told of by errors, and, once it heals, until the two have found each other. Nobody tells
-// the right one, to whom the left may as well be dead.
-func cutOutages(left, right *node, cut, told, healing, back time.Time) []outage {
+// told of by errors. Nobody tells the right one, to whom the left may as well be dead until
+// the two have found each other.
+func cutOutages(left, right *node, cut, told, back time.Time) []outage {
 	return []outage{
 		{left, right, span{cut.Add(-lossBefore), told}},
-		{left, right, span{healing, back}},
 		{right, left, span{cut.Add(-lossBefore), back}},
 	}
 }
@@ -70,10 +69,9 @@ func TestCut(t *testing.T) {
 		g.meet(patience, left)
 		g.meet(patience, right)
 		g.more(50)
-		healing := time.Now()
 		toLeft.heal()
 		g.allBack(left, right)
-		outages = append(outages, cutOutages(left, right, start, told, healing, g.back)...)
+		outages = append(outages, cutOutages(left, right, start, told, g.back)...)
 	}
 	g.more(100)
 	if _, remote := g.finish(outages...); remote.refused == 0 {
@@ -93,11 +91,10 @@ func TestCutLoss(t *testing.T) {
 	told := g.refused(left)
 	t.Logf("refused after %v", told.Sub(start))
 	g.meet(time.Until(start.Add(leaveWithin)), right)
-	healing := time.Now()
 	toLeft.heal()
 	g.allBack(left, right)
 	g.more(100)
-	g.finish(cutOutages(left, right, start, told, healing, g.back)...)
+	g.finish(cutOutages(left, right, start, told, g.back)...)
 }
 
 // shortCut is far from the time after which a node is missed, also where
