@@ -99,8 +99,9 @@ type Bus interface {
 	ExitPeer(app, peer string)
 	// EnterPattern says that messages of matching channels are wanted here,
 	// ExitPattern takes one such back; of the same pattern there may be several.
-	// entered is called once all nodes' messages come, or after five seconds.
-	EnterPattern(app, pattern string, entered func())
+	// entered is called once all nodes' messages come; with false if those of some node
+	// that has not gone may not: who enters again takes one of the two back.
+	EnterPattern(app, pattern string, entered func(all bool))
 	ExitPattern(app, pattern string)
 	// EnterChannel says that the channel has a subscriber here, and tells all nodes
 	// this one's share; it may be repeated, to exchange shares anew. entered, if not

@@ -400,7 +400,7 @@ func TestAloneEverythingIsCalledAtOnce(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	a.EnterPattern(app, "room/*", func() { called++ })
+	a.EnterPattern(app, "room/*", func(bool) { called++ })
 	a.EnterChannel(Share{App: app, Channel: "room"}, func(bool) { called++ })
 	a.EnterChannel(Share{App: app, Channel: "room"}, nil)
 	if called != 8 {

@@ -43,7 +43,8 @@
 // may wait for this node to do so. Such a round ends with the last answer, or the end
 // of who has not answered: it lasts longer than it takes to see that a node is gone.
 // A subscribe is acknowledged when every node has heard it. Who has missed a fence, and
-// lives, is asked again: a snapshot never lacks the peers of a node that is there.
+// lives, is asked again: a snapshot never lacks the peers of a node that is there, nor a
+// wildcard its messages.
 //
 // # Presence
 //

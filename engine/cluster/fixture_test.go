@@ -222,7 +222,7 @@ func (n *node) entersChannel(channel string, members ...Member) {
 func (n *node) entersPattern(pattern string) {
 	n.t.Helper()
 	doneC := make(chan struct{})
-	n.EnterPattern(app, pattern, func() { close(doneC) })
+	n.EnterPattern(app, pattern, func(bool) { close(doneC) })
 	n.wait(doneC, "having entered")
 }
 

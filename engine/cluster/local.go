@@ -47,7 +47,7 @@ func (Local) EnterPeer(_, _ string) {}
 func (Local) ExitPeer(_, _ string) {}
 
 // EnterPattern has nobody to wait for.
-func (Local) EnterPattern(_, _ string, entered func()) { entered() }
+func (Local) EnterPattern(_, _ string, entered func(all bool)) { entered(true) }
 
 // ExitPattern does nothing.
 func (Local) ExitPattern(_, _ string) {}

@@ -163,7 +163,7 @@ func (b *NATS) blame() {
 			o.blamed = 0
 		case fences >= max(blameAfter, 2*o.blamed):
 			o.blamed = fences
-			b.log.Warn("a node does not answer: subscribes to channels new here wait for it",
+			b.log.Warn("a node does not answer: subscribes to channels new here and with wildcards wait for it",
 				"node", o.beat.name, "id", id.String(), "times", fences)
 		}
 	}

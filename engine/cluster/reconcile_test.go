@@ -206,6 +206,15 @@ func TestRepeatsAreBounded(t *testing.T) {
 	}
 }
 
+// entries are what is acknowledged once all nodes have heard of it.
+var entries = []struct {
+	name  string
+	enter func(a *node, entered func(all bool))
+}{
+	{"a channel", func(a *node, entered func(bool)) { a.EnterChannel(Share{App: app, Channel: "room"}, entered) }},
+	{"a pattern", func(a *node, entered func(bool)) { a.EnterPattern(app, "room/*", entered) }},
+}
+
 // TestEnteredIsSure has a node say that it is there, and then nothing of its share.
 func TestEnteredIsSure(t *testing.T) {
 	t.Parallel()
@@ -230,34 +239,36 @@ func TestEnteredIsSure(t *testing.T) {
 		{"it is silent", func(c *times) { c.gone = 300 * time.Millisecond }, nil, true},
 		{"the link is down, it goes", func(c *times) { c.gone = 300 * time.Millisecond }, func(_ *node, _ func([]byte), stop func()) { stop() }, true},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := natsServer(t, -1)
-			c := config(s.ClientURL(), "a")
-			c.times.gone, c.times.fence = time.Minute, time.Minute
-			if tt.times != nil {
-				tt.times(&c.times)
-			}
-			a := start(t, c)
-			say := newStranger(t, s).say
-			say(appendBeat(nil, beat{name: "mute", epoch: 1, number: 1}))
-			a.knows(1)
-			rounds := a.Stats().Rounds
-			enteredC := make(chan bool, 1)
-			a.EnterChannel(Share{App: app, Channel: "room"}, func(all bool) { enteredC <- all })
-			a.until("it waits", func(s Stats) bool { return s.Rounds == rounds+1 })
-			if tt.then != nil {
-				tt.then(a, say, func() { stopNATS(s) })
-			}
-			select {
-			case all := <-enteredC:
-				if all != tt.want {
-					t.Errorf("all: got %v, want %v", all, tt.want)
+		for _, entry := range entries {
+			t.Run(tt.name+"/"+entry.name, func(t *testing.T) {
+				t.Parallel()
+				s := natsServer(t, -1)
+				c := config(s.ClientURL(), "a")
+				c.times.gone, c.times.fence = time.Minute, time.Minute
+				if tt.times != nil {
+					tt.times(&c.times)
 				}
-			case <-time.After(patience):
-				t.Error("it waits for ever")
-			}
-		})
+				a := start(t, c)
+				say := newStranger(t, s).say
+				say(appendBeat(nil, beat{name: "mute", epoch: 1, number: 1}))
+				a.knows(1)
+				rounds := a.Stats().Rounds
+				enteredC := make(chan bool, 1)
+				entry.enter(a, func(all bool) { enteredC <- all })
+				a.until("it waits", func(s Stats) bool { return s.Rounds == rounds+1 })
+				if tt.then != nil {
+					tt.then(a, say, func() { stopNATS(s) })
+				}
+				select {
+				case all := <-enteredC:
+					if all != tt.want {
+						t.Errorf("all: got %v, want %v", all, tt.want)
+					}
+				case <-time.After(patience):
+					t.Error("it waits for ever")
+				}
+			})
+		}
 	}
 }
 
@@ -608,7 +619,7 @@ func TestStanding(t *testing.T) {
 	}
 }
 
-// TestEnteredWithoutALink has a channel entered while nodes that have not gone cannot
+// TestEnteredWithoutALink has something entered while nodes that have not gone cannot
 // be asked.
 func TestEnteredWithoutALink(t *testing.T) {
 	t.Parallel()
@@ -622,10 +633,12 @@ func TestEnteredWithoutALink(t *testing.T) {
 	stopNATS(s)
 	a.until("its link is down", func(s Stats) bool { return !s.Linked })
 	for _, want := range []bool{false, true} {
-		enteredC := make(chan bool, 1)
-		a.EnterChannel(Share{App: app, Channel: "room"}, func(all bool) { enteredC <- all })
-		if all := <-enteredC; all != want {
-			t.Errorf("with %d others: all: got %v, want %v", len(a.Stats().Nodes), all, want)
+		for _, entry := range entries {
+			enteredC := make(chan bool, 1)
+			entry.enter(a, func(all bool) { enteredC <- all })
+			if all := <-enteredC; all != want {
+				t.Errorf("%s with %d others: all: got %v, want %v", entry.name, len(a.Stats().Nodes), all, want)
+			}
 		}
 		a.knows(0)
 	}

@@ -123,10 +123,10 @@ func (b *NATS) ExitPeer(app, peer string) {
 }
 
 // EnterPattern hears channels by a pattern.
-func (b *NATS) EnterPattern(app, pattern string, entered func()) {
+func (b *NATS) EnterPattern(app, pattern string, entered func(all bool)) {
 	var space [256]byte
 	subject := appendPatternSubject(space[:0], app, pattern)
-	b.enter(subject, false, nil, nil, b.rounds.entered(func(bool) { entered() }))
+	b.enter(subject, false, nil, nil, b.rounds.entered(entered))
 }
 
 // ExitPattern lets go of a pattern.

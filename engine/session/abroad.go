@@ -199,10 +199,26 @@ func (l *Loop) exitChannel(a *shared) {
 // enterPattern has messages of other nodes come for a wildcard subscription. The
 // session's input waits for that.
 func (s *Session) enterPattern(r *request) {
-	l, ref, id := s.loop, s.ref(), slices.Clone(r.RequestID)
 	s.held = true
-	l.hub.bus.EnterPattern(s.app.ID, string(r.Channel), func() {
-		l.Post(func(l *Loop) { l.reply(s, ref, id) })
+	s.loop.hearPattern(s, s.ref(), string(r.Channel), slices.Clone(r.RequestID))
+}
+
+// hearPattern acknowledges a wildcard subscription once the messages of all nodes come
+// that have not gone: it asks them again until then.
+func (l *Loop) hearPattern(s *Session, ref registry.Ref, pattern string, requestID []byte) {
+	l.hub.bus.EnterPattern(s.app.ID, pattern, func(all bool) {
+		l.Post(func(l *Loop) {
+			if all {
+				l.reply(s, ref, requestID)
+				return
+			}
+			l.at(l.now+askAgain, func(l *Loop) {
+				if l.session(ref) == s {
+					l.hearPattern(s, ref, pattern, requestID)
+					l.hub.bus.ExitPattern(s.app.ID, pattern) // it was entered twice
+				}
+			})
+		})
 	})
 }
 

@@ -17,7 +17,8 @@ type ear struct {
 	exchanged []cluster.NodeID
 	answered  []cluster.Share
 	holds     bool             // entered is called by the test
-	entered   []func(all bool) // of channels entered since
+	entered   []func(all bool) // of channels and patterns entered since
+	exited    int              // patterns
 	room      int              // exchanges until it is behind; 0: it never is
 }
 
@@ -34,6 +35,16 @@ func (e *ear) EnterChannel(s cluster.Share, entered func(all bool)) {
 	}
 	e.Local.EnterChannel(s, entered)
 }
+
+func (e *ear) EnterPattern(app, pattern string, entered func(all bool)) {
+	if e.holds {
+		e.entered = append(e.entered, entered)
+		return
+	}
+	e.Local.EnterPattern(app, pattern, entered)
+}
+
+func (e *ear) ExitPattern(_, _ string) { e.exited++ }
 
 func (e *ear) Answer(_ cluster.NodeID, s cluster.Share) { e.answered = append(e.answered, s) }
 
@@ -272,6 +283,43 @@ func TestSubscribeWaitsForShares(t *testing.T) {
 		}
 		if len(e.entered) != 4 {
 			t.Errorf("asked %d times for shares, want 4", len(e.entered))
+		}
+	})
+}
+
+// TestWildcardWaitsForAllNodes has a node that has not gone not hear of a pattern: its
+// messages might not come yet.
+func TestWildcardWaitsForAllNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &ear{holds: true}
+		h, l, run := e.loop(t)
+		w := &wire{}
+		w.session = l.Open(w, identify(t, h.Keys(), "ann", "", all, 86400), nil)
+		textTo(w, `{"type":"subscribe","channel":"c/*","requestId":"r"}`)
+		for asked := 1; asked < 4; asked++ {
+			run(2 * askAgain)
+			if len(e.entered) != asked || e.exited != asked-1 {
+				t.Fatalf("entered %d times and exited %d, want %d and %d", len(e.entered), e.exited, asked, asked-1)
+			}
+			if bytes.Contains(w.out, []byte("ack")) {
+				t.Fatalf("acknowledged without a node: %s", w.out)
+			}
+			e.entered[asked-1](false)
+		}
+		run(2 * askAgain)
+		e.entered[3](true)
+		run(2 * askAgain)
+		if want := []byte(`"type":"ack","requestId":"r"`); !bytes.Contains(w.out, want) {
+			t.Errorf("%s is missing: %s", want, w.out)
+		}
+		textTo(w, `{"type":"subscribe","channel":"d/*"}`)
+		run(0)
+		e.entered[4](false)
+		run(0)
+		w.vanish()
+		run(2 * askAgain)
+		if len(e.entered) != 5 || e.exited != 5 {
+			t.Errorf("entered %d times and exited %d, want 5 times each", len(e.entered), e.exited)
 		}
 	})
 }

@@ -310,9 +310,9 @@ func (n *meshNode) EnterPeer(_, peer string) { n.hear("d"+peer, +1) }
 
 func (n *meshNode) ExitPeer(_, peer string) { n.hear("d"+peer, -1) }
 
-func (n *meshNode) EnterPattern(_, pattern string, entered func()) {
+func (n *meshNode) EnterPattern(_, pattern string, entered func(bool)) {
 	n.hear("p"+pattern, +1)
-	n.ask(func(_ *meshNode, answer func()) { answer() }, entered)
+	n.ask(func(_ *meshNode, answer func()) { answer() }, func() { entered(true) })
 }
 
 func (n *meshNode) ExitPattern(_, pattern string) { n.hear("p"+pattern, -1) }
