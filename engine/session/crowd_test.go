@@ -170,7 +170,7 @@ func TestLongMessagesFromAfar(t *testing.T) {
 		const messages = 400
 		far := c.Remote()
 		data := []byte(`"` + strings.Repeat("x", 60<<10) + `"`)
-		p := cluster.Publication{App: "app_one", Channel: "large", From: "afar", Data: data, Frame: frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, "large", "afar", nil, data))}
+		p := fromAfar("large", data)
 		before := l.counts.BytesOut
 		for range messages {
 			far.Publish(p, nil)
@@ -210,7 +210,7 @@ func TestManyFullChannelsFromAfar(t *testing.T) {
 		go func() {
 			for i := range messages {
 				name := fmt.Sprint("c", i%channels)
-				far.Publish(cluster.Publication{App: "app_one", Channel: name, From: "afar", Data: data, Frame: frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, name, "afar", nil, data))}, nil)
+				far.Publish(fromAfar(name, data), nil)
 				said.Add(1)
 			}
 		}()
@@ -266,6 +266,12 @@ func TestLeftOverStaysInFront(t *testing.T) {
 	})
 }
 
+// fromAfar is a message of another node.
+func fromAfar(channel string, data []byte) cluster.Publication {
+	text := protocol.AppendMessage(nil, channel, "afar", nil, data)
+	return cluster.Publication{App: "app_one", Channel: channel, From: "afar", Data: data, Frame: frame.AppendFrame(nil, frame.OpText, text)}
+}
+
 // TestFullPartIsFollowed: the last subscriber of a full channel on a loop leaves, and
 // others come before what was pending is gone: for them the channel is full, too.
 func TestFullPartIsFollowed(t *testing.T) {
@@ -282,7 +288,7 @@ func TestFullPartIsFollowed(t *testing.T) {
 		data := []byte(`"` + strings.Repeat("x", 900) + `"`)
 		fill := func() *registry.Part { // without a turn
 			for range 4 {
-				c.publishHere(cluster.Publication{App: "app_one", Channel: "c", From: "afar", Data: data, Frame: frame.AppendFrame(nil, frame.OpText, protocol.AppendMessage(nil, "c", "afar", nil, data))}, nil)
+				c.publishHere(fromAfar("c", data), nil)
 			}
 			l.Begin()
 			return ch.Part(0)
