@@ -58,6 +58,7 @@ func TestFinishWithOutput(t *testing.T) {
 		p.conn.Finish()
 		p.conn.Finish()
 		p.conn.Write([]byte("nothing comes behind the end"))
+		w.lingerLong()
 	})
 	sentC := make(chan error, 1)
 	go func() {
@@ -75,6 +76,15 @@ func TestFinishWithOutput(t *testing.T) {
 	case <-p.closedC:
 		t.Error("the Receiver hears of a connection that it has finished")
 	default:
+	}
+}
+
+// lingerLong has connections that are to end wait for their clients as long as a
+// test does. On the loop of a reactor with one.
+func (w *world) lingerLong() {
+	lingering := w.Reactor.loops[0].lingering
+	for i := range lingering {
+		lingering[i].at = time.Now().Add(patience)
 	}
 }
 
@@ -122,13 +132,13 @@ func TestLingerIsBounded(t *testing.T) {
 	var conns []*Conn
 	for range 4 {
 		_, p := w.open()
-		w.loops[0].do(t, func() {
-			p.conn.Write(make([]byte, queued))
-			p.conn.Finish()
-		})
 		conns = append(conns, p.conn)
 	}
-	w.loops[0].do(t, func() {
+	w.loops[0].do(t, func() { // all of it, or the first may be over before the last
+		for _, c := range conns {
+			c.Write(make([]byte, queued))
+			c.Finish()
+		}
 		l := w.Reactor.loops[0]
 		l.closeBroken()
 		n, kept := 0, int64(0)

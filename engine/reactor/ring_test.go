@@ -99,6 +99,7 @@ func TestBatchEnds(t *testing.T) {
 				}
 				tc.end(p)
 				w.loops[0].waker.Submit()
+				w.lingerLong()
 				if n := len(w.Reactor.loops[0].lingering); n > 1 {
 					t.Errorf("it lingers %d times", n)
 				}
