@@ -213,8 +213,9 @@ func TestGateRefuses(t *testing.T) {
 // TestSlowHeads lets the handshake of many connections run out of time, some of
 // them in the midst of it, and one not.
 func TestSlowHeads(t *testing.T) {
-	w := run(t, Config{HandshakeTimeout: time.Second})
+	w := run(t, Config{})
 	good, _ := w.open()
+	w.loops[0].do(t, func() { w.cfg.HandshakeTimeout = time.Second }) // of those to come
 	var slow []*client
 	for i := range 200 {
 		c := w.dial()

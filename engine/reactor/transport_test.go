@@ -176,12 +176,21 @@ func TestTLSNoHandshake(t *testing.T) {
 // TestTLSTimeout ends what does not get on: a hello that never ends, a handshake,
 // a head.
 func TestTLSTimeout(t *testing.T) {
-	w := runTLS(t, Config{HandshakeTimeout: 300 * time.Millisecond})
+	w := runTLS(t, Config{})
 	silent, half := dialTo(t, w.Addr().String()), dialTo(t, w.Addr().String())
 	half.send("\x16\x03\x01\x00\x05\x01")
 	open := dialTo(t, w.Addr().String())
 	go func() { _ = tls.Client(&muteConn{TCPConn: open.TCPConn}, w.client).Handshake() }() // ends with open
-	shaken := w.shake(t, 0, 0)
+	shaken := w.shake(t, 0, 0)                                                             // accepted after the others
+	w.loops[0].do(t, func() {
+		heads := w.Reactor.loops[0].heads
+		if len(heads) != 4 {
+			t.Errorf("%d heads are waited for, want 4", len(heads))
+		}
+		for i := range heads {
+			heads[i].at = time.Now() // their time is over
+		}
+	})
 	for _, c := range []*client{silent, half} {
 		c.expectClosed()
 	}
