@@ -17,6 +17,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestDelivery follows events to their receiver: what they are, by whom wanted,
@@ -499,6 +501,7 @@ func TestAnswersAreNotQuoted(t *testing.T) {
 			}))
 			defer server.Close()
 			h := &Hooks{client: newClient(nil)}
+			h.client.Timeout = patience
 			defer h.client.CloseIdleConnections()
 			_, err := h.post(t.Context(), parse(t, file(hookTo(server.URL+"/hush/path"))).App(testApp).Webhooks[0], []byte("{}"))
 			if !errors.Is(err, c.want) || strings.Contains(err.Error(), "hush") {
@@ -510,10 +513,22 @@ func TestAnswersAreNotQuoted(t *testing.T) {
 
 // TestUnreachable: why there was no connection is told as the network has it.
 func TestUnreachable(t *testing.T) {
-	server := httptest.NewServer(http.NotFoundHandler())
-	server.Close()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil { // and nobody else can listen there
+		t.Fatal(err)
+	}
+	addr, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := fmt.Sprintf("http://127.0.0.1:%d/hush/path", addr.(*unix.SockaddrInet4).Port)
 	h := &Hooks{client: newClient(nil)}
-	_, err := h.post(t.Context(), parse(t, file(hookTo(server.URL+"/hush/path"))).App(testApp).Webhooks[0], []byte("{}"))
+	h.client.Timeout = patience
+	_, err = h.post(t.Context(), parse(t, file(hookTo(url))).App(testApp).Webhooks[0], []byte("{}"))
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("got %v, want %v", err, syscall.ECONNREFUSED)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"signalbox/engine/auth"
 )
@@ -41,6 +42,10 @@ func parse(t testing.TB, text string) *auth.Set {
 	}
 	return set
 }
+
+// patience bounds a request in tests whose time is real: a machine may stop for longer
+// than requestTimeout.
+const patience = time.Minute
 
 var errDown = errors.New("the receiver is down")
 

@@ -48,6 +48,9 @@ func TestNetwork(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	}
+	for f.Stats().Delivered < 3 { // at the end there is no more than a second for it
+		<-time.After(10 * time.Millisecond)
+	}
 	f.stop()
 	if s := f.Stats(); s.Delivered != 3 || s.SpooledBytes != 0 {
 		t.Errorf("got %+v, want 3 delivered", s)
