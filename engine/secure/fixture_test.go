@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var discard = slog.New(slog.DiscardHandler)
 
