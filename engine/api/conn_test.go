@@ -108,41 +108,72 @@ func TestBrokenRequestLine(t *testing.T) {
 
 // TestConnectionLimit: who is not idle keeps its slot, and the one beyond is refused.
 func TestConnectionLimit(t *testing.T) {
-	blockC, startedC := make(chan struct{}), make(chan struct{}, 1)
-	w := newWorld(t, func(o *Options) {
-		b := o.Backend.(*fakeBackend)
-		b.blockC, b.startedC = blockC, startedC
-	})
 	usage := request("GET", "/v1/usage", "", bearer(fullKey))
-	for range maxConns - 1 {
-		w.dial(t) // says nothing yet
-	}
-	last := w.dial(t)
-	last.write(request("POST", publishTarget, `{"data":1}`, bearer(fullKey), "Connection: close"))
-	<-startedC // accepted in order: all are in
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend(t)
+		b.blockC = make(chan struct{})
+		s := New(Options{Backend: b})
+		ln := newFeed(maxConns + 1)
+		serveC := make(chan error, 1)
+		go func() { serveC <- s.Serve(ln) }()
+		come := func() *client {
+			near, far := net.Pipe()
+			ln.push(near)
+			return newClient(t, far)
+		}
+		silent := make([]*client, maxConns-1) // say nothing yet
+		for i := range silent {
+			silent[i] = come()
+		}
+		last := come()
+		last.write(request("POST", publishTarget, `{"data":1}`, bearer(fullKey), "Connection: close"))
+		synctest.Wait() // in the backend
 
+		over := come()
+		over.read("GET").want(t, http.StatusServiceUnavailable, "internal_error")
+		over.ended()
+		near, far := net.Pipe()
+		s.Handoff(near, []byte(usage))
+		handed := newClient(t, far)
+		handed.read("GET").want(t, http.StatusServiceUnavailable, "internal_error")
+		handed.ended()
+
+		// Once the server has closed one, there is room for one.
+		close(b.blockC)
+		last.read("POST").want(t, 200, "")
+		last.ended()
+		near, far = net.Pipe()
+		s.Handoff(near, []byte(usage))
+		late := newClient(t, far)
+		late.read("GET").want(t, 200, "")
+		for _, c := range append(silent, late) {
+			_ = c.conn.Close()
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown = %v", err)
+		}
+		if err := <-serveC; err != nil {
+			t.Errorf("Serve = %v, want nil after Shutdown", err)
+		}
+	})
+}
+
+// TestRefusalArrives: what a client sends that is refused does not cost it the answer.
+func TestRefusalArrives(t *testing.T) {
+	w := newWorld(t, nil)
+	for range maxConns {
+		if !w.server.slots.take(&conn{slots: &w.server.slots}) {
+			t.Fatal("refused within the limit")
+		}
+	}
 	over := w.dial(t)
-	over.write(usage)
+	over.write(request("GET", "/v1/usage", "", bearer(fullKey)))
 	a := over.read("GET")
 	a.want(t, http.StatusServiceUnavailable, "internal_error")
 	if !a.close || a.header.Get("Retry-After") == "" {
 		t.Errorf("answer closes %v, Retry-After %q", a.close, a.header.Get("Retry-After"))
 	}
 	over.ended()
-
-	near, far := tcpPair(t)
-	w.server.Handoff(near, []byte(usage))
-	handed := newClient(t, far)
-	handed.read("GET").want(t, http.StatusServiceUnavailable, "internal_error")
-	handed.ended()
-
-	// Once the server has closed one, there is room for one.
-	close(blockC)
-	last.read("POST").want(t, 200, "")
-	last.ended()
-	near, far = tcpPair(t)
-	w.server.Handoff(near, []byte(usage))
-	newClient(t, far).read("GET").want(t, 200, "")
 }
 
 // bubble runs f in a bubble with its own time, with a client whose connection

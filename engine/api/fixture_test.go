@@ -21,6 +21,10 @@ import (
 	"signalbox/protocol"
 )
 
+// patience bounds every wait. It is far above what any answer takes, because
+// machines are noisy.
+const patience = time.Minute
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
@@ -205,7 +209,7 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 	w.addr = ln.Addr().String()
 	go func() { w.serveErr <- w.server.Serve(ln) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := w.server.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown = %v", err)
@@ -235,7 +239,7 @@ func (w *world) dial(t testing.TB) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	return newClient(t, conn)

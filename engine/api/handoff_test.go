@@ -28,7 +28,7 @@ func tcpPair(t testing.TB) (near, far net.Conn) {
 	if near, err = ln.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	if err := far.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := far.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = far.Close() })
