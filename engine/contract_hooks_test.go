@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"signalbox/engine"
 )
@@ -22,14 +23,14 @@ const hookSecret = "whsec_0123456789abcdef0123456789abcdef"
 // backend is the receiver of an app's events.
 type backend struct {
 	*httptest.Server
-	t testing.TB
+	t       testing.TB
+	calledC chan struct{} // has one when there was a call
 
 	mu sync.Mutex
 	// Guarded by mu.
 	down   bool              // answers 503
 	seen   map[string]string // event id → event
 	events []hookEvent       // each once, in the order they were taken
-	calls  int
 }
 
 // hookEvent is an event as its receiver sees it.
@@ -41,7 +42,7 @@ func (e hookEvent) String() string {
 
 // newBackend starts a receiver. before, if not nil, is called before each answer.
 func newBackend(t testing.TB, before func()) *backend {
-	b := &backend{t: t, seen: map[string]string{}}
+	b := &backend{t: t, calledC: make(chan struct{}, 1), seen: map[string]string{}}
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -51,6 +52,10 @@ func newBackend(t testing.TB, before func()) *backend {
 			before()
 		}
 		w.WriteHeader(b.take(r, body))
+		select {
+		case b.calledC <- struct{}{}:
+		default:
+		}
 	}))
 	t.Cleanup(b.Close)
 	return b
@@ -65,7 +70,6 @@ func (b *backend) webhook() webhookSpec {
 func (b *backend) take(r *http.Request, body []byte) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.calls++
 	mac := hmac.New(sha256.New, []byte(hookSecret))
 	mac.Write([]byte(r.Header.Get("Signalbox-Timestamp") + "." + string(body)))
 	if got, want := r.Header.Get("Signalbox-Signature"), "v1="+hex.EncodeToString(mac.Sum(nil)); got != want {
@@ -108,14 +112,20 @@ func (b *backend) setDown(down bool) {
 // await waits until so many events have come and returns them.
 func (b *backend) await(n int) []hookEvent {
 	b.t.Helper()
-	var events []hookEvent
-	eventually(b.t, fmt.Sprintf("%d events", n), func() bool {
+	timeout := time.After(patience)
+	for {
 		b.mu.Lock()
-		defer b.mu.Unlock()
-		events = slices.Clone(b.events)
-		return len(events) >= n
-	})
-	return events
+		events := slices.Clone(b.events)
+		b.mu.Unlock()
+		if len(events) >= n {
+			return events
+		}
+		select {
+		case <-b.calledC:
+		case <-timeout:
+			b.t.Fatalf("got %d events, want %d", len(events), n)
+		}
+	}
 }
 
 // sameEvents holds the events that fit against those wanted, in their order.
@@ -231,11 +241,11 @@ func TestContractHooksReload(t *testing.T) {
 	hooked(t, func(t *testing.T, w *world, b *backend) {
 		b.setDown(true)
 		alice := w.peer(t, "alice").subscribe("room")
-		eventually(t, "a try", func() bool {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			return b.calls > 0
-		})
+		select {
+		case <-b.calledC:
+		case <-time.After(patience):
+			t.Fatal("the webhook was not tried")
+		}
 		corrected, added := newBackend(t, nil), newBackend(t, nil)
 		w.app.Webhooks = []webhookSpec{corrected.webhook(), added.webhook()}
 		w.app.Webhooks[1].Events, w.app.Webhooks[1].ChannelPatterns = []string{"channel.joined", "peer.offline"}, []string{"h*"}
