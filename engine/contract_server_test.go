@@ -23,8 +23,9 @@ import (
 	"signalbox/engine"
 )
 
-// patience bounds every wait for the server. It is far above what any answer takes, because machines are noisy.
-const patience = 10 * time.Second
+// patience bounds every wait for the server. It is far above what any answer takes, because machines are noisy, and stop
+// for seconds.
+const patience = time.Minute
 
 // planSpec is the plan of an app as apps.yaml spells it.
 type planSpec struct {

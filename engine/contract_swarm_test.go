@@ -17,6 +17,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"go.uber.org/goleak"
+
+	"signalbox/engine"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 	// swarmWorkers share the connections of the swarm: the race detector holds about 8 000 goroutines.
 	swarmWorkers = 2_000
 	// swarmPatience bounds each of the swarm's steps.
-	swarmPatience = 100 * time.Second
+	swarmPatience = 200 * time.Second
 	// swarmGoroutines is how many goroutines more than idle the server may have with the swarm connected.
 	swarmGoroutines = 100
 	// swarmAddr names the environment variable that makes a process of this test binary the swarm.
@@ -55,7 +57,10 @@ func TestMain(m *testing.M) {
 func TestContractSwarm(t *testing.T) {
 	app := newApp("app_swarm")
 	app.pk.Actions = []string{"subscribe"}
-	w := &world{server: startServer(t, 3, nil, app), app: app}
+	unhurried := func(cfg *engine.Config) { // on one core, beside others, each step may take a minute
+		cfg.Limits.PingInterval, cfg.Limits.HandshakeTimeout, cfg.DrainTimeout = time.Hour, swarmPatience, swarmPatience
+	}
+	w := &world{server: startServer(t, 3, unhurried, app), app: app}
 	w.rest(t, "GET", "/v1/usage", "").want(t, http.StatusOK, "")
 	idle := runtime.NumGoroutine()
 

@@ -51,7 +51,10 @@ func startTLS(t testing.TB, name string, apps ...*appSpec) (*server, secure.Pair
 	dir := t.TempDir()
 	pair := secure.Pair{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
 	writePair(t, pair, name)
-	s := startServer(t, 2, func(cfg *engine.Config) { cfg.TLS.Pairs = []secure.Pair{pair} }, apps...)
+	s := startServer(t, 2, func(cfg *engine.Config) {
+		cfg.TLS.Pairs = []secure.Pair{pair}
+		cfg.Limits.HandshakeTimeout = 2 * patience // a connection may be silent while the file is looked at
+	}, apps...)
 	return s, pair
 }
 
