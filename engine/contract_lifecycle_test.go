@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -184,14 +185,23 @@ func TestContractDrain(t *testing.T) {
 	for _, loops := range []int{1, 3} {
 		t.Run(fmt.Sprintf("loops=%d", loops), func(t *testing.T) {
 			t.Parallel()
-			app := newApp("app_drain")
-			w := &world{server: startServer(t, loops, nil, app), app: app}
-			drain(t, w)
+			undisturbed(t, func(t testing.TB, _ int) { // clients have a second to answer their close frames
+				app := newApp("app_drain")
+				alone := func(cfg *engine.Config) { cfg.Listen = ownHost(loops) + ":0" }
+				drain(t, &world{server: startServer(t, loops, alone, app), app: app})
+			})
 		})
 	}
 }
 
-func drain(t *testing.T, w *world) {
+// ownHost returns a loopback address of this process alone, the n-th of four: of a port there nobody else listens on, or
+// connects from, once it is closed.
+func ownHost(n int) string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.%d", 128|pid>>14&127, pid>>6&255, pid&63<<2|n)
+}
+
+func drain(t testing.TB, w *world) {
 	const sockets = 60
 	var list []*client
 	for i := range sockets {
@@ -240,7 +250,7 @@ func drain(t *testing.T, w *world) {
 }
 
 // expectRefusedNew expects a new connection, and one in the middle of its head, to be refused with 503 and Retry-After.
-func expectRefusedNew(t *testing.T, w *world, waiting *client, rest string) {
+func expectRefusedNew(t testing.TB, w *world, waiting *client, rest string) {
 	t.Helper()
 	waiting.write(rest)
 	fresh := dial(t, w.addr, "")

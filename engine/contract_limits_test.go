@@ -229,84 +229,99 @@ func TestContractSubscriptionFlag(t *testing.T) {
 func TestContractHandshakeTimeout(t *testing.T) {
 	runChecks(t, func(cfg *engine.Config) { cfg.Limits.HandshakeTimeout = time.Second }, []check{
 		{"slow heads", nil, func(t *testing.T, w *world) {
-			heads := []string{"", "G", "GET /v1?key=" + w.app.pk.ID, strings.TrimSuffix(upgradeHead("/v1?key="+w.app.pk.ID), "\r\n")}
-			var slow []*client
-			for _, h := range heads {
-				c := dial(t, w.addr, "")
-				c.write(h)
-				slow = append(slow, c)
-			}
-			alice := w.peer(t, "alice")
-			for i, c := range slow {
-				_ = c.conn.SetReadDeadline(time.Now().Add(patience))
-				b := make([]byte, 4096)
-				_, err := c.conn.Read(b)
-				for err == nil { // an answer may come before the end
-					_, err = c.conn.Read(b)
-				}
-				var timeout net.Error
-				if errors.As(err, &timeout) && timeout.Timeout() {
-					t.Errorf("head %q is still waited for", heads[i])
-				}
-			}
-			alice.quietFor(1500 * time.Millisecond) // a session is past it
-			alice.fence()
+			undisturbed(t, func(t testing.TB, _ int) { slowHeads(t, w) })
 		}},
 	})
 }
 
-// pingInterval is short, yet twice of it is more than a noisy machine withholds from a test.
+func slowHeads(t testing.TB, w *world) {
+	heads := []string{"", "G", "GET /v1?key=" + w.app.pk.ID, strings.TrimSuffix(upgradeHead("/v1?key="+w.app.pk.ID), "\r\n")}
+	var slow []*client
+	for _, h := range heads {
+		c := dial(t, w.addr, "")
+		c.write(h)
+		slow = append(slow, c)
+	}
+	alice := w.peer(t, "alice")
+	for i, c := range slow {
+		_ = c.conn.SetReadDeadline(time.Now().Add(patience))
+		b := make([]byte, 4096)
+		_, err := c.conn.Read(b)
+		for err == nil { // an answer may come before the end
+			_, err = c.conn.Read(b)
+		}
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			t.Errorf("head %q is still waited for", heads[i])
+		}
+	}
+	alice.quietFor(1500 * time.Millisecond) // a session is past it
+	alice.fence()
+}
+
+// pingInterval is short: a machine that stands still for twice as long makes clients look inactive.
 const pingInterval = time.Second
 
 func TestContractInactivity(t *testing.T) {
 	runChecks(t, func(cfg *engine.Config) { cfg.Limits.PingInterval = pingInterval }, []check{
 		{"silent", nil, func(t *testing.T, w *world) {
-			watcher := w.watcher(t, "watcher")
-			watcher.join("room")
-			c := w.peer(t, "silent").subscribe("room")
-			watcher.expectPresence("room", named("silent"), nil)
-			goneC := make(chan fields, 1)
-			go func() { // answers pings meanwhile
-				f, err := watcher.next()
-				if err != nil {
-					t.Errorf("watcher: %v", err)
-				}
-				goneC <- f
-			}()
-			c.pings = true
-			pinged := 0
-			for {
-				op, payload, err := c.read()
-				if err != nil {
-					t.Fatalf("after %d pings: %v", pinged, err)
-				}
-				if op == ws.OpPing {
-					pinged++
-					continue
-				}
-				if code, _ := closeBody(t, payload); op != ws.OpClose || code != closeInactive {
-					t.Fatalf("got %v %d, want close 4000", op, code)
-				}
-				break
-			}
-			if pinged == 0 {
-				t.Error("closed without a ping")
-			}
-			samePeers(t, "left", (<-goneC).peers("left"), named("silent"))
+			undisturbed(t, func(t testing.TB, n int) { endsSilent(t, w, fmt.Sprintf("room%d", n)) })
 		}},
 		{"answering with pongs", nil, func(t *testing.T, w *world) {
-			staysAlive(t, w, func(c *client, payload []byte) { c.write(masked(ws.NewPongFrame(payload))) })
+			undisturbed(t, func(t testing.TB, _ int) {
+				staysAlive(t, w, func(c *client, payload []byte) { c.write(masked(ws.NewPongFrame(payload))) })
+			})
 		}},
 		{"answering with frames", nil, func(t *testing.T, w *world) {
-			staysAlive(t, w, func(c *client, _ []byte) { c.send(`{"type":"unsubscribe","channel":"x"}`) })
+			undisturbed(t, func(t testing.TB, _ int) {
+				staysAlive(t, w, func(c *client, _ []byte) { c.send(`{"type":"unsubscribe","channel":"x"}`) })
+			})
 		}},
-		{"pings are spread", nil, checkPingSpread},
+		{"pings are spread", nil, func(t *testing.T, w *world) {
+			undisturbed(t, func(t testing.TB, _ int) { checkPingSpread(t, w) })
+		}},
 	})
+}
+
+// endsSilent has a peer that does not answer pings leave the channel.
+func endsSilent(t testing.TB, w *world, channel string) {
+	watcher := w.watcher(t, "watcher")
+	watcher.join(channel)
+	c := w.peer(t, "silent").subscribe(channel)
+	watcher.expectPresence(channel, named("silent"), nil)
+	goneC := make(chan fields, 1)
+	go func() { // answers pings meanwhile
+		f, err := watcher.next()
+		if err != nil {
+			t.Errorf("watcher: %v", err)
+		}
+		goneC <- f
+	}()
+	c.pings = true
+	pinged := 0
+	for {
+		op, payload, err := c.read()
+		if err != nil {
+			t.Fatalf("after %d pings: %v", pinged, err)
+		}
+		if op == ws.OpPing {
+			pinged++
+			continue
+		}
+		if code, _ := closeBody(t, payload); op != ws.OpClose || code != closeInactive {
+			t.Fatalf("got %v %d, want close 4000", op, code)
+		}
+		break
+	}
+	if pinged == 0 {
+		t.Error("closed without a ping")
+	}
+	samePeers(t, "left", (<-goneC).peers("left"), named("silent"))
 }
 
 // staysAlive answers four pings in its way: longer than two intervals, so the answers must have counted as activity.
 // The first ping comes after half an interval, those behind it an interval apart, less a tenth.
-func staysAlive(t *testing.T, w *world, answer func(*client, []byte)) {
+func staysAlive(t testing.TB, w *world, answer func(*client, []byte)) {
 	t.Helper()
 	begun := time.Now()
 	c := w.peer(t, "alice")
@@ -324,7 +339,7 @@ func staysAlive(t *testing.T, w *world, answer func(*client, []byte)) {
 }
 
 // checkPingSpread sees the first pings of connections made together arrive apart.
-func checkPingSpread(t *testing.T, w *world) {
+func checkPingSpread(t testing.TB, w *world) {
 	const conns = 16
 	atC := make(chan time.Time, conns)
 	for i := range conns {

@@ -511,18 +511,22 @@ func checkJoinStorm(t *testing.T, w *world) {
 func TestContractSnapshotDelay(t *testing.T) {
 	runChecks(t, func(cfg *engine.Config) { cfg.Limits.SnapshotDelay = 300 * time.Millisecond }, []check{
 		{"in a later write than the ack", nil, func(t *testing.T, w *world) {
-			alice := w.watcher(t, "alice")
-			alice.request(`{"type":"subscribe","channel":"room"}`)
-			b := make([]byte, 4096)
-			_ = alice.conn.SetReadDeadline(time.Now().Add(patience))
-			n, err := alice.conn.Read(b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := string(b[:n]); !strings.Contains(got, `"ack"`) || strings.Contains(got, `"presence"`) {
-				t.Errorf("first read: got %q, want the ack alone", got)
-			}
-			alice.snapshot("room")
+			undisturbed(t, func(t testing.TB, n int) { readsAckAlone(t, w, fmt.Sprintf("room%d", n)) })
 		}},
 	})
+}
+
+func readsAckAlone(t testing.TB, w *world, channel string) {
+	alice := w.watcher(t, "alice")
+	alice.request(`{"type":"subscribe","channel":%q}`, channel)
+	b := make([]byte, 4096)
+	_ = alice.conn.SetReadDeadline(time.Now().Add(patience))
+	n, err := alice.conn.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(b[:n]); !strings.Contains(got, `"ack"`) || strings.Contains(got, `"presence"`) {
+		t.Errorf("first read: got %q, want the ack alone", got)
+	}
+	alice.snapshot(channel)
 }
