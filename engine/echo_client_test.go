@@ -18,7 +18,7 @@ import (
 
 // echoWait bounds every read and write of the echo tests. Nothing waits that
 // long but a test that is about to fail.
-const echoWait = 30 * time.Second
+const echoWait = time.Minute
 
 // echoClient is a WebSocket client that can break every rule: it writes frames
 // as they are spelled and reads frame by frame.
