@@ -72,7 +72,8 @@ type Loop struct {
 	farewells   farewells
 	open        int // sessions
 	timers      timers
-	skew        int64 // ms between the wall clock and the hub's, as of the last sweep
+	swept       int64 // when the last sweep was, ms
+	skew        int64 // ms between the wall clock and the hub's, as of it
 	wild        map[*registry.Space]*registry.Wild
 	abroad      abroad
 	waiting     []waiter    // sessions that are held while a loop is behind, in order

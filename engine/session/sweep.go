@@ -16,6 +16,9 @@ const (
 	// maxSkew is how far the wall clock may drift against the hub's before the
 	// loop takes it for a jump and computes all expiries anew, ms.
 	maxSkew = 50
+	// standstill is how much later than it is due a sweep comes if the loop, or the
+	// whole machine, has stood still, ms. Less is nothing beside a ping interval.
+	standstill = 1000
 	// closeBatch is how many sessions are closed before others get a turn, of many
 	// that come to their ends together: each is a write, a shutdown, a farewell.
 	closeBatch = 256
@@ -26,10 +29,13 @@ var pingFrame = frame.AppendFrame(nil, frame.OpPing, nil)
 // sweep ticks every session that is due.
 func (l *Loop) sweep() {
 	skew := time.Now().UnixMilli() - l.hub.clock()
-	if d := skew - l.skew; d > maxSkew || d < -maxSkew {
+	stood := max(l.now-l.swept-sweepEvery, 0)
+	l.swept = l.now
+	if d := skew - l.skew; d > maxSkew || d < -maxSkew || stood >= standstill {
 		l.skew = skew
 		for _, s := range l.sessions {
-			if s != nil {
+			if s != nil { // and in that time the loop heard nobody
+				s.lastSeen = momentOf(l.now + min(s.lastSeen.until(l.now)+stood, 0))
 				l.due[s.slot] = s.nextTick()
 			}
 		}

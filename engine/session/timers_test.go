@@ -115,6 +115,31 @@ func TestInactivity(t *testing.T) {
 	})
 }
 
+// TestStandstill: time in which the loop heard nobody is nobody's silence.
+func TestStandstill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := testLimits()
+		limits.PingInterval = 30 * time.Second
+		a := newAlone(t, limits)
+		w := a.open(identify(t, a.Keys(), "p", "", all, 86400))
+		a.pass(10 * time.Second)
+		w.take()
+		time.Sleep(10 * time.Minute) // without a turn
+		a.pass(time.Second)
+		if got := w.take(); w.over || len(got) != 1 || got[0].op != 9 {
+			t.Fatalf("after a standstill: closed %v, got %v, want one ping", w.over, got)
+		}
+		a.pass(48 * time.Second)
+		if w.over {
+			t.Fatal("closed before two intervals of silence")
+		}
+		a.pass(3 * time.Second)
+		if got := w.closeCode(); got != int(protocol.CloseInactive) {
+			t.Errorf("got %d, want 4000", got)
+		}
+	})
+}
+
 func TestKeysTakenAway(t *testing.T) {
 	for _, tc := range []struct {
 		name, from, to string
