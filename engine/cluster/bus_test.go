@@ -131,7 +131,9 @@ func TestCounts(t *testing.T) {
 
 func TestSendToOneSocket(t *testing.T) {
 	t.Parallel()
-	nodes := joinAll(t, natsServer(t, -1), "a", "b", "c")
+	config := config(natsServer(t, -1).ClientURL(), "")
+	config.times.patience = patience // or until the test has it lost
+	nodes := joinAllOf(t, config, "a", "b", "c")
 	a, b, c := nodes[0], nodes[1], nodes[2]
 	send := func(to string) int {
 		t.Helper()
@@ -173,6 +175,7 @@ func TestSendToOneSocket(t *testing.T) {
 	if err := a.Send(directTo("bob", "alice", "late"), true, counted); err != nil {
 		t.Fatal(err)
 	}
+	a.losesPatience()
 	c.wants(`direct bob alice "late"`)
 	close(holdC)
 	if got := sum(); got != 1 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,7 @@ import (
 
 const (
 	app      = "app_demo"
-	patience = 10 * time.Second // until a test gives up on an event
+	patience = time.Minute // until a test gives up on an event
 	maxData  = 65536
 
 	fencePeer = "nobody" // whose kick is no event
@@ -25,7 +26,7 @@ const (
 // quick are times that tests need not wait for.
 var quick = times{
 	tick: 10 * time.Millisecond, beat: 50 * time.Millisecond, linger: 30 * time.Millisecond,
-	round: patience, // however busy the machine is
+	round: patience, ping: patience, dial: patience, // however busy the machine is
 	quiet: 100 * time.Millisecond, join: 300 * time.Millisecond,
 }
 
@@ -39,6 +40,7 @@ func natsServer(t *testing.T, port int) *server.Server {
 func natsServerOf(t *testing.T, o server.Options) *server.Server {
 	t.Helper()
 	o.Host, o.NoSigs, o.NoLog, o.NoSystemAccount = "127.0.0.1", true, true, true
+	o.WriteDeadline, o.AuthTimeout = patience, patience.Seconds()
 	s, err := server.NewServer(&o)
 	if err != nil {
 		t.Fatal(err)
@@ -87,17 +89,46 @@ func start(t *testing.T, c Config) *node {
 	return n
 }
 
-// joinAll has several nodes join, and returns when all know all.
+// joinAll has several nodes join, and returns when all know all and have told each other
+// what they tell when they meet.
 func joinAll(t *testing.T, s *server.Server, names ...string) []*node {
+	t.Helper()
+	return joinAllOf(t, config(s.ClientURL(), ""), names...)
+}
+
+// joinAllOf is joinAll of nodes with this configuration.
+func joinAllOf(t *testing.T, c Config, names ...string) []*node {
 	t.Helper()
 	nodes := make([]*node, len(names))
 	for i, name := range names {
-		nodes[i] = join(t, s, name)
+		c.Name = name
+		nodes[i] = start(t, c)
 	}
 	for _, n := range nodes {
 		n.knows(len(names) - 1)
 	}
+	for _, n := range nodes {
+		n.until("it has exchanged all shares", func(Stats) bool {
+			nodes[(slices.Index(nodes, n)+1)%len(nodes)].fence()
+			return n.r.atPeace.Load()
+		})
+	}
 	return nodes
+}
+
+// losesPatience has the node wait no longer for answers to its messages to peers, and for
+// the ends of its rounds.
+func (n *node) losesPatience() {
+	n.rounds.mu.Lock()
+	defer n.rounds.mu.Unlock()
+	for _, ask := range n.rounds.asks {
+		if ask.timer != nil {
+			ask.timer.Reset(0)
+		}
+	}
+	for _, open := range n.rounds.open {
+		open.timer.Reset(0)
+	}
 }
 
 // knows waits until the node knows so many others.
@@ -261,6 +292,8 @@ type recorder struct {
 	eventC chan string
 	finds  atomic.Bool // found is an event: most tests care as little as the beats do when it comes
 
+	atPeace atomic.Bool // it was estranged from nobody at the last fence
+
 	mu sync.Mutex
 	// Guarded by mu.
 	sockets  int           // that each message, direct and kick counts
@@ -308,10 +341,23 @@ func (r *recorder) Send(d Direct, counted func(int)) {
 }
 
 func (r *recorder) Kick(_, peer string, closed func(int)) {
-	if peer != fencePeer {
+	if peer == fencePeer {
+		r.atPeace.Store(atPeace(r.bus.(*NATS)))
+	} else {
 		r.event("kick %s", peer)
 	}
 	r.count(closed)
+}
+
+// atPeace reports whether the node has exchanged all shares with those that it knows.
+// Reader only.
+func atPeace(b *NATS) bool {
+	for _, o := range b.members.origins {
+		if o.beat.number == 0 || o.back || o.next != nil || o.estranged.Load() > 0 || len(o.kept) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *recorder) Peers(_, channel string, found func([]Member)) {

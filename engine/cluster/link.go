@@ -59,7 +59,7 @@ func (b *NATS) link(c Config) error {
 			return fmt.Errorf("cluster: NATS: %w", err)
 		}
 	}
-	if conn.IsConnected() && conn.FlushTimeout(dialTimeout) == nil && deniedSubscription(conn.LastError()) {
+	if conn.IsConnected() && conn.FlushTimeout(b.times.dial) == nil && deniedSubscription(conn.LastError()) {
 		defer conn.Close()
 		return fmt.Errorf("cluster: NATS refuses: %w", conn.LastError())
 	}
@@ -78,7 +78,7 @@ func (b *NATS) options(c Config) []nats.Option {
 	options := []nats.Option{
 		nats.Name("signalbox " + c.Name),
 		nats.NoEcho(),
-		nats.Timeout(dialTimeout),
+		nats.Timeout(b.times.dial),
 		nats.PingInterval(b.times.ping),
 		nats.MaxPingsOutstanding(2),
 		nats.MaxReconnects(-1),
@@ -196,7 +196,7 @@ func fatal(err error) bool {
 // If NATS has denied one of the subscriptions that it had, which may be that of a subject
 // that all nodes hear, the link is to be made anew without it.
 func (b *NATS) relinked(c *nats.Conn) {
-	flushed := c.FlushTimeout(dialTimeout)
+	flushed := c.FlushTimeout(b.times.dial)
 	switch err := c.LastError(); {
 	case errors.Is(err, nats.ErrMaxSubscriptionsExceeded):
 		b.out.deafened(nil)

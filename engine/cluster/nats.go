@@ -25,6 +25,7 @@ type times struct {
 	quiet    time.Duration // without a new node until this one has joined
 	join     time.Duration // until it has joined in any case
 	ping     time.Duration // between pings to NATS
+	dial     time.Duration // until NATS must have answered who connects
 	stuck    time.Duration // until a node whose reader waits does not beat any more
 	measure  time.Duration // between measurements of the link
 }
@@ -44,6 +45,7 @@ func (t times) withDefaults() times {
 		{&t.quiet, 500 * time.Millisecond},
 		{&t.join, 1500 * time.Millisecond},
 		{&t.ping, pingInterval},
+		{&t.dial, dialTimeout},
 		{&t.stuck, 30 * time.Second},
 		{&t.measure, 10 * time.Second},
 	} {
@@ -157,7 +159,7 @@ func newNATS(c Config) (*NATS, error) {
 	if b.log == nil {
 		b.log = slog.Default()
 	}
-	b.socket = newSocket(func() int { return len(b.messageC) })
+	b.socket = newSocket(b.times.dial, func() int { return len(b.messageC) })
 	b.welcome = prefixWelcome + b.id.String()
 	b.replies = prefixReply + b.id.String() + "."
 	b.out = outbox{wakeC: make(chan struct{}, 1), interests: make(map[string]*interest)}

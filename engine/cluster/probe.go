@@ -64,7 +64,7 @@ func Probe(ctx context.Context, c Config, listen time.Duration) (*Report, error)
 		}
 		defer b.stopServer()
 	}
-	nc, err := nats.Connect(urls, append(b.access(&c), nats.Name("signalbox doctor"), nats.Timeout(dialTimeout),
+	nc, err := nats.Connect(urls, append(b.access(&c), nats.Name("signalbox doctor"), nats.Timeout(b.times.dial),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...) // look asks for the last error
 	if err != nil {
 		return nil, fmt.Errorf("cluster: NATS: %w", err)

@@ -23,8 +23,9 @@ const (
 // first, and in the end ends the connection, which is seen. A write that fails
 // ends the connection, too: nothing may be missing from the middle of it.
 type socket struct {
-	queued func() int // messages that wait for the reader
-	wakeC  chan struct{}
+	patience time.Duration // of a dial
+	queued   func() int    // messages that wait for the reader
+	wakeC    chan struct{}
 
 	// Any goroutine (atomic).
 	waiting atomic.Bool
@@ -32,8 +33,8 @@ type socket struct {
 	anew    atomic.Bool  // there is a connection of which the reader does not know yet
 }
 
-func newSocket(queued func() int) *socket {
-	return &socket{queued: queued, wakeC: make(chan struct{}, 1)}
+func newSocket(patience time.Duration, queued func() int) *socket {
+	return &socket{patience: patience, queued: queued, wakeC: make(chan struct{}, 1)}
 }
 
 // drained lets bytes in again, if they were held back and nothing waits any more.
@@ -50,7 +51,7 @@ func (s *socket) drained() {
 
 // Dial connects over TCP.
 func (s *socket) Dial(network, address string) (net.Conn, error) {
-	d := net.Dialer{Timeout: dialTimeout, Control: limitUnacked}
+	d := net.Dialer{Timeout: s.patience, Control: limitUnacked}
 	conn, err := d.Dial(network, address)
 	if err != nil {
 		return nil, err

@@ -58,29 +58,31 @@ func TestGoneAndFound(t *testing.T) {
 	a.clear()
 	d.kill()
 	a.wants("gone")
+}
 
-	// One that was there before this node knew of it has more to tell.
-	quiet, err := nats.Connect(s.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer quiet.Close()
-	say := func(seq uint64, records ...byte) {
-		t.Helper()
-		if err := quiet.Publish(subjectAll, payload(42, seq, records...)); err != nil {
-			t.Fatal(err)
-		}
-	}
+// TestFoundAnew has a node be met that was there before this one knew of it, and has more
+// to tell.
+func TestFoundAnew(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t, -1)
+	c := config(s.ClientURL(), "a")
+	c.times.gone = time.Hour
+	a := start(t, c)
 	a.r.finds.Store(true)
-	say(1, appendBeat(nil, beat{name: "old", epoch: 1, number: 17})...)
+	old := newStranger(t, s)
+	beats := func(epoch, number uint64) {
+		t.Helper()
+		old.say(appendBeat(nil, beat{name: "old", epoch: epoch, number: number}))
+	}
+	beats(1, 17)
 	a.wants("found")
-	say(2, appendBeat(nil, beat{name: "old", epoch: 1, number: 18})...)
+	beats(1, 18)
 	a.wants("found") // once more: it may not have been heard everywhere
-	say(3, appendBeat(nil, beat{name: "old", epoch: 1, number: 20})...)
+	beats(1, 20)
 	a.wants("found") // a beat was lost, and who knows what with it
-	say(4, appendBeat(nil, beat{name: "old", epoch: 2, number: 1})...)
-	say(5, appendBeat(nil, beat{name: "old", epoch: 2, number: 2})...)
-	say(6, kindBye)
+	beats(2, 1)
+	beats(2, 2)
+	old.say([]byte{kindBye})
 	a.wants("gone")
 }
 
@@ -154,6 +156,22 @@ func withSilent(t *testing.T, change func(*times), sockets int) (a, silent *node
 	return a, silent
 }
 
+// untilCounted waits until others have counted sockets for something that the node asks.
+func (n *node) untilCounted() {
+	n.t.Helper()
+	r := &n.rounds
+	n.until("sockets are counted", func(Stats) bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, ask := range r.asks {
+			if ask.sockets > 0 {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 func TestRoundOutlivesADyingNode(t *testing.T) {
 	t.Parallel()
 	a, silent := withSilent(t, func(d *times) { d.gone, d.round = 500*time.Millisecond, time.Minute }, 2)
@@ -162,6 +180,7 @@ func TestRoundOutlivesADyingNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	silent.after("kick bob")
+	a.untilCounted()
 	silent.kill()
 	if got := sum(); got != 2 {
 		t.Errorf("counted %d, want what the living node counts, 2", got)
@@ -175,24 +194,12 @@ func TestRoundEndsWithoutAllAnswers(t *testing.T) {
 	if err := a.Kick(app, "bob", counted); err != nil {
 		t.Fatal(err)
 	}
-	r := &a.rounds
-	a.until("the counting node is heard", func(Stats) bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for _, ask := range r.asks {
-			return ask.sockets > 0
-		}
-		return false
-	})
-	r.mu.Lock()
-	for _, open := range r.open {
-		open.timer.Reset(0) // its time is over
-	}
-	r.mu.Unlock()
+	a.untilCounted()
+	a.losesPatience()
 	if got := sum(); got != 2 {
 		t.Errorf("counted %d, want 2", got)
 	}
-	a.until("it counts the timeout", func(s Stats) bool { return s.RoundTimeouts == 1 })
+	a.until("it counts the timeout", func(s Stats) bool { return s.RoundTimeouts >= 1 })
 }
 
 // TestSendIsNotSure has a message to a peer whom those who answer do not have, while
@@ -250,12 +257,7 @@ func TestCutLinkHeals(t *testing.T) {
 	b.after("resync")
 	a.knows(1)
 	b.knows(1)
-	a.fence()
-	b.fence()
-	a.clear()
-	if err := b.publishes("late", "bob", "hi"); err != nil {
-		t.Fatal(err)
-	}
+	b.until("messages go out", func(Stats) bool { return b.publishes("late", "bob", "hi") == nil })
 	a.after(`message late bob "hi"`)
 	if err := b.publishes("room", "bob", "hi"); err != nil {
 		t.Fatal(err)
@@ -329,10 +331,12 @@ func TestFormatsRefuseEachOther(t *testing.T) {
 	if _, err := old.Subscribe(subjectHello, func(m *nats.Msg) { _ = m.Respond(stranger) }); err != nil {
 		t.Fatal(err)
 	}
-	if err := old.Flush(); err != nil {
+	if err := old.FlushTimeout(patience); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Join(t.Context(), config(s.ClientURL(), "a"))
+	c := config(s.ClientURL(), "a")
+	c.times.quiet, c.times.join = patience, patience
+	_, err = Join(t.Context(), c)
 	if want := "cluster: node old runs version v9, which speaks format 99; this one speaks format 1"; err == nil || err.Error() != want {
 		t.Errorf("got error %v, want %s", err, want)
 	}
@@ -409,7 +413,9 @@ func TestJoinEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Join(ctx, config(natsServer(t, -1).ClientURL(), "a")); !errors.Is(err, context.Canceled) {
+	c := config(natsServer(t, -1).ClientURL(), "a")
+	c.times.quiet, c.times.join = patience, patience
+	if _, err := Join(ctx, c); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -518,6 +524,14 @@ func TestHostilePayloads(t *testing.T) {
 	a.after("message room alice 1")
 	if err := evil.Publish(subjectHello, []byte(strings.Repeat("x", 5000))); err != nil {
 		t.Fatal(err)
+	}
+	for _, id := range []NodeID{7, 8} { // nobody waits for their answers
+		if err := evil.Publish(subjectAll, payload(id, 100, kindBye)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range nodes {
+		n.knows(1)
 	}
 	nodes[1].fence() // and life goes on
 }
@@ -636,8 +650,8 @@ func TestNothingIsDroppedOnTheWay(t *testing.T) {
 	t.Parallel()
 	s := natsServer(t, -1)
 	c := config(s.ClientURL(), "a")
-	c.times.gone = time.Minute // who says so much beats once only
-	c.times.ping = time.Minute // nor are answers heard while it stands still, however slow the machine is
+	c.times.gone = time.Hour // who says so much beats once only
+	c.times.ping = time.Hour // nor are answers heard while it stands still, however slow the machine is
 	a := start(t, c)
 	a.entersChannel("room")
 	many, err := nats.Connect(s.ClientURL())
@@ -658,7 +672,7 @@ func TestNothingIsDroppedOnTheWay(t *testing.T) {
 	for i := range messages {
 		say(uint64(i+2), appendPublication(nil, 0, message("room", "alice", fmt.Sprint(i))))
 	}
-	if err := many.Flush(); err != nil {
+	if err := many.FlushTimeout(patience); err != nil {
 		t.Fatal(err)
 	}
 	a.until("its queue fills", func(Stats) bool { return len(a.messageC) > maxQueue/2 })
@@ -685,19 +699,20 @@ func TestBusyIsNotGone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := config(natsServer(t, -1).ClientURL(), "a")
-			c.times.gone, c.times.stuck = time.Second, tt.stuck
+			c.times.gone, c.times.stuck = 2*time.Second, tt.stuck
 			a := start(t, c)
 			c.Name = "b"
 			b := start(t, c)
-			holdC := make(chan struct{})
+			holdC, heldC := make(chan struct{}), make(chan struct{})
 			defer close(holdC)
-			b.Start(&heldNode{recorder: b.r, holdC: holdC})
+			b.Start(&heldNode{recorder: b.r, holdC: holdC, heldC: heldC})
 			b.entersChannel("room")
 			a.knows(1)
-			since := time.Now()
 			if err := a.publishes("room", "alice", "hi"); err != nil {
 				t.Fatal(err)
 			}
+			b.wait(heldC, "its reader to wait")
+			since := time.Now()
 			a.until("it is gone, or has been heard", func(s Stats) bool {
 				return len(s.Nodes) == 0 || s.Nodes[0].Heard.Sub(since) > 2*c.times.gone
 			})
@@ -717,11 +732,14 @@ func TestDeniedIsLoggedOnce(t *testing.T) {
 	var log lines
 	c := config(strings.Replace(s.ClientURL(), "nats://", "nats://u:p@", 1), "a")
 	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	since := time.Now()
 	a := start(t, c)
 	a.after("resync") // what was denied is lost
 	a.after("resync")
-	if got := strings.Count(log.String(), "NATS reports an error"); got != 1 {
-		t.Errorf("said %d times in the log, want once:\n%s", got, log.String())
+	text := log.String()
+	most := 1 + int(time.Since(since)/complainEvery) // once, unless the machine stands still
+	if got := strings.Count(text, "NATS reports an error"); got < 1 || got > most {
+		t.Errorf("said %d times in the log, want at most %d:\n%s", got, most, text)
 	}
 }
 
@@ -732,9 +750,11 @@ func TestOverTheLimitOfSubscriptions(t *testing.T) {
 	s := natsServerOf(t, server.Options{Port: -1, MaxSubs: 10})
 	var log lines
 	c := config(s.ClientURL(), "a")
+	c.times.gone = time.Hour
 	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	a := start(t, c)
-	b := join(t, s, "b")
+	c.Name, c.Logger = "b", slog.New(slog.DiscardHandler)
+	b := start(t, c)
 	a.knows(1)
 	b.knows(1)
 	b.entersChannel("room")
@@ -777,6 +797,7 @@ func TestRelinksOverTheLimit(t *testing.T) {
 	}
 	for link := range 10 {
 		a.until("it asks for no more than is granted", asks(limit))
+		a.clear()
 		a.relinks() // perhaps before all has been denied that was tried again
 		a.after("resync")
 		b.until("a answers", func(Stats) bool {
@@ -797,16 +818,16 @@ func TestRelinksOverTheLimit(t *testing.T) {
 	}
 	own := len(a.subjects())
 	a.until("the others have ended", func(Stats) bool { return a.conn.NumSubscriptions() <= own+1 })
+	a.clear()
 	a.relinks()
 	a.after("resync")
-	a.until("all is asked for", asks(own+1))
-	if err := a.conn.FlushTimeout(patience); err != nil { // and granted
-		t.Fatal(err)
-	}
-	if err := b.Send(directTo(fmt.Sprint("peer", stays), "bob", "hi"), false, nil); err != nil {
-		t.Fatal(err)
-	}
-	a.wants(`direct peer17 bob "hi"`)
+	a.until("all is asked for, and granted", func(s Stats) bool {
+		return asks(own+1)(s) && a.conn.FlushTimeout(patience) == nil
+	})
+	b.until("messages go out", func(Stats) bool {
+		return b.Send(directTo(fmt.Sprint("peer", stays), "bob", "hi"), false, nil) == nil
+	})
+	a.after(`direct peer17 bob "hi"`)
 }
 
 // deafOf are two users, of whom one may not hear these subjects.
@@ -909,9 +930,14 @@ func TestMuteNodeIsNamed(t *testing.T) {
 type heldNode struct {
 	*recorder
 	holdC chan struct{}
+	heldC chan struct{} // unless nil, closed when it stands still
 }
 
 func (n *heldNode) Publish(p Publication, counted func(int)) {
+	if n.heldC != nil {
+		close(n.heldC)
+		n.heldC = nil
+	}
 	<-n.holdC
 	n.recorder.Publish(p, counted)
 }
