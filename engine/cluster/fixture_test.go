@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -30,7 +32,8 @@ var quick = times{
 	quiet: 100 * time.Millisecond, join: 300 * time.Millisecond,
 }
 
-// natsServer runs a server of NATS; port -1 takes any.
+// natsServer runs a server of NATS; port -1 takes any, which nobody else has before the
+// test ends.
 func natsServer(t *testing.T, port int) *server.Server {
 	t.Helper()
 	return natsServerOf(t, server.Options{Port: port})
@@ -39,6 +42,9 @@ func natsServer(t *testing.T, port int) *server.Server {
 // natsServerOf runs a server of NATS with these options, and what tests need.
 func natsServerOf(t *testing.T, o server.Options) *server.Server {
 	t.Helper()
+	if o.Port < 0 {
+		o.Port = reservePort(t)
+	}
 	o.Host, o.NoSigs, o.NoLog, o.NoSystemAccount = "127.0.0.1", true, true, true
 	o.WriteDeadline, o.AuthTimeout = patience, patience.Seconds()
 	s, err := server.NewServer(&o)
@@ -51,6 +57,29 @@ func natsServerOf(t *testing.T, o server.Options) *server.Server {
 	}
 	t.Cleanup(func() { stopNATS(s) })
 	return s
+}
+
+// reservePort returns a port for servers of this test alone, also between one and the next:
+// until it ends a socket is bound to it that does not listen, beside which they may.
+func reservePort(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	err = errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+		unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr.(*unix.SockaddrInet4).Port
 }
 
 func stopNATS(s *server.Server) {
