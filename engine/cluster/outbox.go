@@ -330,10 +330,14 @@ func (o *outbox) begin(first beat) bool {
 	return true
 }
 
-// sayBeat says the next beat of the epoch, if it can be said.
+// sayBeat says the next beat of the epoch, if it can be said. One that is due before the
+// epoch has begun is not lost: that begins with another.
 func (o *outbox) sayBeat(next beat) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !o.standing.speaks() {
+		return
+	}
 	next.epoch, next.number = o.epoch, o.beats+1
 	if record := appendBeat(nil, next); o.open(len(record)) {
 		o.beats++

@@ -633,6 +633,19 @@ func TestStanding(t *testing.T) {
 	}
 }
 
+// TestBeatBeforeTheLink has a beat be due before the link is seen to be there: nothing is
+// lost with it, and a node that has just come says messages.
+func TestBeatBeforeTheLink(t *testing.T) {
+	t.Parallel()
+	b := discard()
+	b.out.connected(true)
+	b.sayBeat()
+	b.out.begin(b.newBeat())
+	if err := b.Publish(message("room", "alice", "hi"), nil); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestEnteredWithoutALink has something entered while nodes that have not gone cannot
 // be asked.
 func TestEnteredWithoutALink(t *testing.T) {
