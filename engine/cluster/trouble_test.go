@@ -809,6 +809,7 @@ func TestRelinksOverTheLimit(t *testing.T) {
 			return len(s.Nodes) == 1 && a.publishes("room", "alice", "hi") == nil
 		})
 	}
+	a.until("it asks for no more than is granted", asks(limit)) // nor is it to be denied more
 	// With the next link, those who have left have made room for others that were denied.
 	const stays = 17
 	for i := range peers {
