@@ -254,18 +254,19 @@ func TestHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, addr := range []string{admin, ":" + port, "0.0.0.0:" + port, "localhost:" + port} {
-		invocation{}.ok(t, "health", "--admin-listen", addr)
-		invocation{env: []string{"SIGNALBOX_ADMIN_LISTEN=" + addr}}.ok(t, "health", "--ready")
+		invocation{}.ok(t, "health", "--timeout", patience.String(), "--admin-listen", addr)
+		invocation{env: []string{"SIGNALBOX_ADMIN_LISTEN=" + addr}}.ok(t, "health", "--timeout", patience.String(), "--ready")
 	}
 	p.signal(syscall.SIGTERM)
 	if got := p.exit(); got != 0 {
 		t.Errorf("exit status: got %d, want 0", got)
 	}
+	dead := deadAddr(t)
 	for name, c := range map[string]struct {
 		args []string
 		want string
 	}{
-		"nobody there": {[]string{"health", "--admin-listen", admin}, "no answer from " + admin},
+		"nobody there": {[]string{"health", "--admin-listen", dead}, "no answer from " + dead},
 		"no port":      {[]string{"health", "--admin-listen", "localhost"}, "missing port"},
 		"port 0":       {[]string{"health", "--admin-listen", "localhost:0"}, "names no port"},
 		"no patience":  {[]string{"health", "--timeout", "0s"}, "--timeout must be at least 1ms"},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/sys/unix"
 
 	"signalbox/engine/cluster"
 )
@@ -29,7 +30,7 @@ func runNATS(t testing.TB, o server.Options) string {
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(patience) {
 		t.Fatal("the NATS server does not start")
 	}
 	return s.ClientURL()
@@ -97,19 +98,20 @@ func TestDoctorLink(t *testing.T) {
 	node.addr()
 	for name, c := range map[string]struct {
 		url    string
+		node   string // that is there
 		status int
 		want   []string
 	}{
-		"a node":         {open, 0, []string{"A cluster works over this link.", "ok       round trip", "not encrypted", "\n  east  "}},
-		"no node":        {as("all:hunter2"), 0, []string{"no node is there yet", "may publish and subscribe below signalbox."}},
-		"permissions":    {as("deaf:hunter2"), 1, []string{"cannot work", "fault    permissions", "may not subscribe to signalbox.all"}},
-		"wrong password": {as("all:hunter3"), 1, []string{"fault  connection", "uthorization"}},
-		"small messages": {small, 1, []string{"fault    max_payload", "100 000 bytes"}},
-		"nobody there":   {"nats://" + freeAddr(t), 1, []string{"fault  connection"}},
+		"a node":         {open, "east", 0, []string{"A cluster works over this link.", " round trip ", "not encrypted"}},
+		"no node":        {as("all:hunter2"), "", 0, []string{"no node is there yet", "may publish and subscribe below signalbox."}},
+		"permissions":    {as("deaf:hunter2"), "", 1, []string{"cannot work", "fault    permissions", "may not subscribe to signalbox.all"}},
+		"wrong password": {as("all:hunter3"), "", 1, []string{"fault  connection", "uthorization"}},
+		"small messages": {small, "", 1, []string{"fault    max_payload", "100 000 bytes"}},
+		"nobody there":   {"nats://" + deadAddr(t), "", 1, []string{"fault  connection"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := invocation{dir: dir}.run(t, "doctor", "--nats", c.url)
+			got := examined(t, dir, c.node, "--nats", c.url)
 			if got.status != c.status || got.stderr != "" || strings.Contains(got.stdout, "hunter") {
 				t.Errorf("got status %d and stderr %q, want %d and none; in\n%s", got.status, got.stderr, c.status, got.stdout)
 			}
@@ -127,19 +129,54 @@ func TestDoctorLink(t *testing.T) {
 	}
 	route := freeAddr(t)
 	start(t, dir, nil, "serve", "--listen", "127.0.0.1:0", "--data-dir", "data2", "--nats", "embedded", "--nats-listen", route, "--node", "west").addr()
-	meshed := invocation{dir: dir}.run(t, "doctor", "--nats", "embedded", "--nats-listen", route)
-	if meshed.status != 0 || !strings.Contains(meshed.stdout, "routes to 1") || !strings.Contains(meshed.stdout, "\n  west  ") {
+	meshed := examined(t, dir, "west", "--nats", "embedded", "--nats-listen", route)
+	if meshed.status != 0 || !strings.Contains(meshed.stdout, "routes to 1") {
 		t.Errorf("embedded: got status %d and %s", meshed.status, meshed.stdout)
 	}
 	invocation{dir: dir}.fails(t, []string{"doctor", "--nats", "http://127.0.0.1"}, "no URL of a NATS server")
 }
 
-// freeAddr returns an address that nothing listens on, and that nobody is given
-// who asks for any port: those are from 32768 up.
+// examined has the doctor look at the link until it hears the node, if there is to be
+// one: it listens for a moment, in which a node that is busy may not answer.
+func examined(t testing.TB, dir, node string, args ...string) result {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		got := invocation{dir: dir}.run(t, append([]string{"doctor"}, args...)...)
+		if node == "" || strings.Contains(got.stdout, "\n  "+node+"  ") {
+			return got
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the doctor does not hear %s: status %d and stderr %q, in\n%s", node, got.status, got.stderr, got.stdout)
+		}
+	}
+}
+
+// deadAddr returns an address at which nobody listens until the test ends: it is taken
+// by a socket that does not.
+func deadAddr(t testing.TB) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", bound.(*unix.SockaddrInet4).Port)
+}
+
+// freeAddr returns an address that nothing listens on, of the loopback network where
+// nobody else's connections come from, and with a port that nobody is given who asks
+// for any: those are from 32768 up.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		addr := fmt.Sprintf("127.%d.%d.%d:%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254), 20000+rand.IntN(12000))
 		if listener, err := net.Listen("tcp", addr); err == nil {
 			listener.Close()
 			return addr
