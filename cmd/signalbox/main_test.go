@@ -44,7 +44,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "signalbox")
-	build := exec.Command("go", "build", fmt.Sprintf("-race=%t", raceDetector()), "-o", binary, ".")
+	build := exec.Command("go", "build", "-buildvcs=false", fmt.Sprintf("-race=%t", raceDetector()), "-o", binary, ".")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build the command:", err)
