@@ -50,6 +50,8 @@ type member struct {
 	index int
 	// markC gets the last mark published, from every other member of the room.
 	markC chan string
+	// pongC gets the answers to pings, of which there is one at a time.
+	pongC chan struct{}
 
 	mu   sync.Mutex
 	conn net.Conn // nil while it is not subscribed
@@ -62,7 +64,7 @@ func newCrowd(t *testing.T, addr string, hosts []string) *crowd {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	t.Cleanup(c.stop)
 	for i := range crowdSize {
-		m := &member{crowd: c, index: i, markC: make(chan string, crowdSize)}
+		m := &member{crowd: c, index: i, markC: make(chan string, crowdSize), pongC: make(chan struct{}, 1)}
 		c.members = append(c.members, m)
 		c.wg.Go(m.live)
 	}
@@ -187,7 +189,7 @@ func (m *member) session() (pause time.Duration, err error) {
 	defer close(endC)
 	defer m.setConn(nil)
 	for {
-		text, err := wsutil.ReadServerText(conn)
+		text, err := wsutil.ReadServerText(answering{conn, m})
 		var closed wsutil.ClosedError
 		switch {
 		case errors.As(err, &closed) && closed.Code == ws.StatusGoingAway && pause > 0:
@@ -213,16 +215,58 @@ func (m *member) session() (pause time.Duration, err error) {
 			go m.publish(conn, endC)
 		case frame.Type == "ack":
 			m.crowd.acked.Add(1)
+		case frame.Type == "pong":
+			m.pongC <- struct{}{}
 		case frame.Type == "message" && frame.Data.Mark != "":
 			m.markC <- frame.Data.Mark
 		}
 	}
 }
 
+// answering is a member's connection whose reader answers pings between the frames that
+// the member says.
+type answering struct {
+	net.Conn
+	m *member
+}
+
+func (a answering) Write(b []byte) (int, error) {
+	a.m.pub.Lock()
+	defer a.m.pub.Unlock()
+	return a.Conn.Write(b)
+}
+
 func (m *member) setConn(conn net.Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.conn = conn
+}
+
+func (m *member) subscribed() net.Conn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.conn
+}
+
+// answered has the server answer on the member's connection. It reports false if there
+// is none, or it ends: the member may not have noticed yet that it has.
+func (m *member) answered(deadline time.Time) bool {
+	select {
+	case <-m.pongC: // of a connection that has ended since
+	default:
+	}
+	conn := m.subscribed()
+	if conn == nil || m.say(conn, `{"type":"ping"}`) != nil {
+		return false
+	}
+	for m.subscribed() == conn && time.Now().Before(deadline) {
+		select {
+		case <-m.pongC:
+			return true
+		case <-time.After(pollEvery):
+		}
+	}
+	return false
 }
 
 func (m *member) say(conn net.Conn, text string) error {
@@ -256,18 +300,12 @@ func (m *member) sayClose(conn net.Conn) error {
 	return wsutil.WriteClientMessage(conn, ws.OpClose, ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))
 }
 
-// settle waits until every member is subscribed.
+// settle waits until every member is subscribed, with a server that is there.
 func (c *crowd) settle() {
 	c.t.Helper()
 	deadline := time.Now().Add(patience)
 	for _, m := range c.members {
-		for {
-			m.mu.Lock()
-			there := m.conn != nil
-			m.mu.Unlock()
-			if there {
-				break
-			}
+		for !m.answered(deadline) {
 			if c.t.Failed() || time.Now().After(deadline) {
 				c.t.Fatalf("member %d is not back", m.index)
 			}
@@ -284,9 +322,7 @@ func (c *crowd) proveDelivery() {
 	c.t.Helper()
 	c.settle()
 	for _, m := range c.members {
-		m.mu.Lock()
-		conn := m.conn
-		m.mu.Unlock()
+		conn := m.subscribed()
 		text := fmt.Sprintf(`{"type":"publish","channel":%q,"data":{"mark":"m%d"},"requestId":"mark"}`, m.room(), m.index)
 		if err := m.say(conn, text); err != nil {
 			c.t.Fatal(err)

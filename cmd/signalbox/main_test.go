@@ -229,6 +229,26 @@ func (p *process) await(message string) entry {
 	}
 }
 
+// awaitAll returns once there is an entry for each of these messages, whatever their
+// order.
+func (p *process) awaitAll(messages ...string) {
+	p.t.Helper()
+	deadline := time.After(patience)
+	for len(messages) > 0 {
+		select {
+		case e, ok := <-p.logC:
+			if !ok {
+				p.t.Fatalf("the server ended before it logged %q:\n%s", messages, p.logged())
+			}
+			if i := slices.Index(messages, fmt.Sprint(e["msg"])); i >= 0 {
+				messages = slices.Delete(messages, i, i+1)
+			}
+		case <-deadline:
+			p.t.Fatalf("the server did not log %q:\n%s", messages, p.logged())
+		}
+	}
+}
+
 // addr waits until the server listens and returns its public address.
 func (p *process) addr() string {
 	p.t.Helper()

@@ -52,7 +52,9 @@ func found(t *testing.T, args ...string) *dynasty {
 		t.Fatal(err)
 	}
 	d.install(t, text)
-	d.process = startAs(t, d.path(), d.dir, nil, append([]string{"serve"}, args...)...)
+	// Who comes, and says much, while the machine is busy is let in all the same.
+	args = append([]string{"serve", "--message-rate", "0", "--handshake-timeout", patience.String()}, args...)
+	d.process = startAs(t, d.path(), d.dir, nil, args...)
 	d.proc = d.cmd.Process
 	t.Cleanup(func() { _ = d.proc.Kill() }) // it may have ended
 	listening := d.await("listening")
@@ -154,7 +156,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	for name, listen := range map[string]string{"IPv4": "127.0.0.1:0", "dual stack": ":0"} {
 		t.Run(name, func(t *testing.T) {
 			d := found(t, "--listen", listen, "--api-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-				"--data-dir", "data", "--message-rate", "0")
+				"--data-dir", "data")
 			hosts := []string{"127.0.0.1"}
 			if strings.HasPrefix(d.addr, ":") {
 				hosts = append(hosts, "[::1]")
@@ -312,8 +314,7 @@ func TestUpgradeOfNode(t *testing.T) {
 	other.await("node is there")
 	for range 2 {
 		d.succeed()
-		other.await("node is there") // the successor
-		other.await("node is gone")  // who was before
+		other.awaitAll("node is there", "node is gone") // the successor, and who was before
 		newcomer := start(t, d.dir, nil, "serve", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir(),
 			"--nats", "embedded", "--nats-listen", "127.0.0.1:0", "--nats-routes", route, "--node", "newcomer")
 		names := fmt.Sprint(newcomer.await("node is there")["node"], newcomer.await("node is there")["node"])
