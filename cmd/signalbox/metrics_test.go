@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/nats-io/nats-server/v2/server"
@@ -82,6 +84,22 @@ var (
 	labelMatch  = regexp.MustCompile(`\b([a-z]+)=~?"`)
 	labelGroup  = regexp.MustCompile(`\b(?:by|on) \(([a-z, ]+)\)`)
 )
+
+// counted reads /metrics until there is one of each of these: what has been counted may
+// be told a moment later, and a scrape does not wait long for a busy server's loops.
+func counted(t testing.TB, addr string, metrics ...string) seriesNames {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; <-time.After(pollEvery) {
+		names := scraped(t, addr)
+		missing := slices.DeleteFunc(slices.Clone(metrics), func(m string) bool { return names[m] != nil })
+		if len(missing) == 0 {
+			return names
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the server does not tell %s", missing)
+		}
+	}
+}
 
 // scraped reads /metrics.
 func scraped(t testing.TB, addr string) seriesNames {
@@ -158,7 +176,7 @@ func TestShippedExpressionsNameRealMetrics(t *testing.T) {
 	p.await("node is there")
 	provoke(t, public)
 	closeOneWithError(t, public)
-	real := scraped(t, admin)
+	real := counted(t, admin, "signalbox_errors_total", "signalbox_closes_total", "signalbox_upgrades_refused_total")
 	exprs := append(dashboardExprs(t), alertExprs(t)...)
 	if len(exprs) < 40 {
 		t.Errorf("only %d expressions ship", len(exprs))
