@@ -29,7 +29,8 @@ import (
 
 const (
 	domain = "chat.example.org"
-	// patience bounds the whole test; the authority answers within seconds.
+	// patience bounds the whole test once the server is built; the authority answers
+	// within seconds.
 	patience = 2 * time.Minute
 )
 
@@ -134,22 +135,26 @@ func names(t *testing.T) string {
 // TestACME starts a server without a certificate and one authority; then, without
 // the authority, one that finds the certificate where the first has left it.
 func TestACME(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "signalbox")
 	for _, args := range [][]string{{"go", "build", "-buildvcs=false", "-o", bin, "."}, {bin, "init", "--apps", filepath.Join(dir, "apps.yaml")}} {
-		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Dir = ".."
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v: %s", args, err, out)
 		}
 	}
 
+	logger, store := log.New(io.Discard, "", 0), db.NewMemoryStore()
+	issuer := ca.New(logger, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {}})
+	resolver := names(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	authority := httptest.NewUnstartedServer(nil) // it has its address, and answers once started
 	trust(t, filepath.Join(dir, "authority.pem"))
 	directory := "https://" + authority.Listener.Addr().String() + wfe.DirectoryPath
+	// From here on the server waits for the authority, and not for long.
 	server := start(ctx, t, bin, dir, directory)
 	if _, err := dial(server.addr, nil, domain); err == nil {
 		t.Error("there is a certificate before the authority has given one")
@@ -159,9 +164,7 @@ func TestACME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	logger, store := log.New(io.Discard, "", 0), db.NewMemoryStore()
-	issuer := ca.New(logger, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {}})
-	validation := va.New(logger, 1, tlsPort, true, names(t), store) // no port for http-01
+	validation := va.New(logger, 1, tlsPort, true, resolver, store) // no port for http-01
 	front := wfe.New(logger, store, validation, issuer, []string{"pebble.letsencrypt.org"}, true, false, 1, 1)
 	authority.Config.Handler = front.Handler()
 	authority.StartTLS()
