@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { DEADLINE } from './recorder.mjs';
 import { browserFlags } from './tls.mjs';
 
 const FLAGS = [
@@ -20,7 +21,16 @@ const FLAGS = [
 ];
 
 export function launch() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium', headless: true, args: [...FLAGS, ...browserFlags()] });
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium', headless: true, args: [...FLAGS, ...browserFlags()], timeout: DEADLINE,
+  });
+}
+
+/** A page in a context of its own. */
+export async function newPage(browser, options) {
+  const page = await browser.newPage(options);
+  page.setDefaultTimeout(DEADLINE);
+  return page;
 }
 
 const sdk = dirname(createRequire(import.meta.url).resolve('@metered-ca/realtime'));
@@ -59,7 +69,7 @@ export class Site {
 
 /** Opens the room page; the result calls window.room there by name. */
 export async function openRoom(browser, site) {
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   await page.goto(`${site.origin}/`);
   await page.waitForFunction(() => window.room !== undefined);
   const call = (name, ...args) => page.evaluate(([n, a]) => window.room[n](...a), [name, args]);

@@ -1,6 +1,7 @@
 // The console's page in Chromium, watched for everything that a page should not do, and the peers it has to bear.
 import assert from 'node:assert/strict';
 import { mint } from './apps.mjs';
+import { newPage } from './browser.mjs';
 import { connectClient, subscribe, withToken } from './clients.mjs';
 
 // What peers may call themselves and their channels, to the worst of it.
@@ -18,8 +19,7 @@ export const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 39
  * breach of its Content-Security-Policy is one), threw, asked another host for anything or opened a JavaScript dialog.
  */
 export async function openConsole(t, browser, server, hash = '#/', { size = 'desktop', scheme = 'light', quiet = true } = {}) {
-  const context = await browser.newContext({ viewport: SIZES[size], colorScheme: scheme, reducedMotion: 'reduce' });
-  const page = await context.newPage();
+  const page = await newPage(browser, { viewport: SIZES[size], colorScheme: scheme, reducedMotion: 'reduce' });
   const faults = [];
   const home = new URL(server.adminURL).host;
   page.on('console', (message) => {
@@ -34,7 +34,7 @@ export async function openConsole(t, browser, server, hash = '#/', { size = 'des
     dialog.dismiss();
   });
   t.after(async () => {
-    await context.close();
+    await page.close();
     if (quiet) assert.deepEqual(faults, []);
   });
   await page.goto(`${server.adminURL}/console/${hash}`);

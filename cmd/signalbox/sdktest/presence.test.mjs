@@ -139,7 +139,7 @@ test('MeteredPeers find each other, however they arrive', async (t) => {
 
 test('on plain ws, join hears the snapshot because it comes after the ack', async (t) => {
   // So much later that the ack is read alone, whatever else this machine does.
-  const patient = await Server.start([app([key])], '--snapshot-delay', '1s');
+  const patient = await Server.start([app([key])], '--snapshot-delay', '5s');
   t.after(() => patient.stop());
   await joinPeer(t, patient.url, 'porch', withToken(mint(key, 'host')));
   const guests = Array.from({ length: 5 }, async (_, i) => {

@@ -1,7 +1,7 @@
 // Waiting on events. Nothing here knows Node: the pages in Chromium load this file too.
 
 /** How long a test waits for anything, in milliseconds: far beyond what any step takes, so that only a fault meets it. */
-export const DEADLINE = 20_000;
+export const DEADLINE = 60_000;
 
 /** Settles as promise does, or rejects once ms have passed, naming what was awaited. */
 export function within(promise, what, ms = DEADLINE) {

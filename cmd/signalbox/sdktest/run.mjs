@@ -7,7 +7,7 @@ import { brokerBinary } from './cluster.mjs';
 import { makeEnvironment } from './tls.mjs';
 
 // A test file that hangs fails after so many milliseconds; all of them together take a fraction of it.
-const TIMEOUT = 120_000;
+const TIMEOUT = 600_000;
 
 function runTests(environment, ...files) {
   const { status } = spawnSync(

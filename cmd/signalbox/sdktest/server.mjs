@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { binary } from './binary.mjs';
 import { Broker, brokerBinary, NODES } from './cluster.mjs';
 import { Front } from './front.mjs';
+import { freePort } from './port.mjs';
 import { Process } from './process.mjs';
 import { DEADLINE } from './recorder.mjs';
 import { schemes, serveFlags } from './tls.mjs';
@@ -30,6 +31,13 @@ export class Server {
     return brokerBinary ? Server.startCluster(NODES, apps, ...args) : Server.#start(apps, args, (s) => s.#alone('127.0.0.1:0'));
   }
 
+  /** Starts a server that can be restarted: nobody else is given its port while no process listens there. */
+  static async startToRestart(apps, ...args) {
+    if (brokerBinary) return Server.start(apps, ...args); // what is in front of the nodes stays
+    const port = await freePort();
+    return Server.#start(apps, args, (s) => s.#alone(`127.0.0.1:${port}`));
+  }
+
   /** Starts a server of so many nodes. */
   static startCluster(count, apps, ...args) {
     return Server.#start(apps, args, (s) => s.#cluster(count));
@@ -49,7 +57,7 @@ export class Server {
     return server;
   }
 
-  /** Starts new processes on the address, the apps file and the data directories of those that have ended. */
+  /** Starts new processes on the address, the apps file and the data directories of those that have ended; see startToRestart. */
   async restart() {
     if (!this.#front) return this.#alone(this.address);
     await Promise.all(this.#nodes.map((_, i) => this.#node(i)));

@@ -182,7 +182,7 @@ test('the heartbeat is answered with pong', async (t) => {
   const frames = new Recorder();
   const { client } = await connectClient(t, server.url, {
     ...withToken(mint(key, 'idle')),
-    inactivityTimeoutMs: 3_000, // the SDK pings at a third of it
+    inactivityTimeoutMs: 15_000, // the SDK pings at a third of it
     webSocketFactory: (url) => {
       const socket = new WebSocket(url);
       socket.on('message', (data) => frames.record(JSON.parse(data.toString()).type));
