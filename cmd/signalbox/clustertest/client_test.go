@@ -161,7 +161,7 @@ func (c *client) note(f *frame) {
 		c.answers[f.RequestID] = f.Code
 	case (f.Type == "message" || f.Type == "direct") && json.Unmarshal(f.Data, &u) == nil && u.Number > 0:
 		c.heard[u.By] = append(c.heard[u.By], u.Number)
-		c.heardAt[u.By] = append(c.heardAt[u.By], time.Now())
+		c.heardAt[u.By] = append(c.heardAt[u.By], now())
 	default:
 		c.frames = append(c.frames, f)
 	}
@@ -188,21 +188,23 @@ var errLate = errors.New("not in time")
 // until waits until a condition on what is under the lock holds, or nothing more
 // can come.
 func (c *client) until(within time.Duration, holds func() bool) error {
-	deadline := time.After(within)
+	deadline := now().Add(within)
 	for {
 		c.mu.Lock()
 		ok, end, changedC := holds(), c.end, c.changedC
 		c.mu.Unlock()
+		left := till(deadline)
 		switch {
 		case ok:
 			return nil
 		case end != nil:
 			return end
+		case left <= 0:
+			return errLate
 		}
 		select {
 		case <-changedC:
-		case <-deadline:
-			return errLate
+		case <-time.After(left):
 		}
 	}
 }
@@ -273,7 +275,7 @@ func (c *client) subscribe(channels ...string) *client {
 	for _, channel := range channels {
 		c.do(`"type":"subscribe","channel":%q`, channel)
 	}
-	c.since = time.Now()
+	c.since = now()
 	return c
 }
 

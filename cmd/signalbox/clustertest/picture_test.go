@@ -28,7 +28,7 @@ func (c *client) watch(channels ...string) *client {
 			c.t.Fatalf("%s on %s subscribes to %s: %v", c.peer, c.node.name, channel, err)
 		}
 	}
-	c.since = time.Now()
+	c.since = now()
 	return c
 }
 
@@ -137,10 +137,10 @@ func roster(clients ...[]*client) []string {
 
 // allSee waits until every client's picture is of the peers of all of them.
 func allSee(within time.Duration, channel string, clients []*client) {
-	deadline := time.Now().Add(within)
+	deadline := now().Add(within)
 	for _, c := range clients {
 		c.t.Helper()
-		c.sees(time.Until(deadline), channel, roster(clients)...)
+		c.sees(till(deadline), channel, roster(clients)...)
 	}
 }
 

@@ -22,7 +22,7 @@ type utterance struct {
 const (
 	// talkEvery is the time between a talker's utterances, talkMost their number.
 	talkEvery = 4 * time.Millisecond
-	talkMost  = 10_000
+	talkMost  = 100_000
 )
 
 // talker publishes utterances to channels in turn until it is stopped. Listeners
@@ -58,7 +58,7 @@ func (s *talker) run(member bool) {
 		case <-t.C:
 		}
 		s.talk.Lock()
-		s.at = append(s.at, time.Now())
+		s.at = append(s.at, now())
 		s.talk.Unlock()
 		err := s.say(fmt.Sprintf(`{"type":"publish","channel":%q,"requestId":"u%d","data":{"by":%q,"number":%d,"member":%t}}`,
 			s.channels[i%len(s.channels)], i+1, s.name(), i+1, member))
