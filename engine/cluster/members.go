@@ -175,7 +175,9 @@ func (b *NATS) watch(now time.Time) {
 	m := &b.members
 	if stall := now.Sub(b.ticked) - b.times.tick; stall > b.times.tick {
 		for _, o := range m.origins {
-			o.heard = o.heard.Add(stall)
+			if o.heard = o.heard.Add(stall); o.heard.After(now) {
+				o.heard = now // it has been heard since
+			}
 		}
 		m.silentAt = time.Time{}
 	}

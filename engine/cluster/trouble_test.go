@@ -597,6 +597,33 @@ func TestEndedNodesTakeRoom(t *testing.T) {
 	}
 }
 
+// TestStallGivesNoCredit has a node stand still, and hear another as soon as it goes on:
+// that one has no more time from then on than any.
+func TestStallGivesNoCredit(t *testing.T) {
+	t.Parallel()
+	b, err := newNATS(config("", "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.ticked = time.Now()
+	now := b.ticked.Add(time.Minute)
+	if err := b.payload(payload(7, 1, appendBeat(nil, beat{name: "other", epoch: 1, number: 1})...), now); err != nil {
+		t.Fatal(err)
+	}
+	b.watch(now)
+	for gone := now.Add(b.times.gone); now.Before(gone); {
+		if len(b.members.origins) != 1 {
+			t.Fatalf("it is gone %v early", gone.Sub(now))
+		}
+		now = now.Add(b.times.tick)
+		b.watch(now)
+	}
+	b.watch(now.Add(b.times.tick))
+	if len(b.members.origins) != 0 {
+		t.Error("it is not gone")
+	}
+}
+
 func mustShare(s Share) []byte {
 	records, _ := appendShare(nil, s, false)
 	return records
