@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strconv"
 	"testing"
 )
 
@@ -15,23 +16,23 @@ type broker struct {
 	port string
 }
 
-// startBroker runs a nats-server on an address of the loopback network that nobody
-// else's connections come from, so that its port stays free while it is down.
+// startBroker runs a nats-server on an address that stays free while it is down: of the
+// loopback network, where nobody else's connections come from, and with a port that
+// nobody is given who asks for any, on all addresses say: those are from 32768 up.
 func startBroker(t testing.TB) *broker {
 	t.Helper()
-	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
-	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+		port := strconv.Itoa(20000 + rand.IntN(12000))
+		if ln, err := net.Listen("tcp", net.JoinHostPort(host, port)); err == nil {
+			_ = ln.Close()
+			b := &broker{host: host, port: port}
+			b.run(t)
+			return b
+		}
 	}
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	_ = ln.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &broker{host: host, port: port}
-	b.run(t)
-	return b
+	t.Fatal("no port is free")
+	return nil
 }
 
 // run starts the process, for the first time or again, and waits until it listens.
