@@ -1,6 +1,6 @@
 // The page under test: one MeteredPeer and its data channels, with window.room for the test to drive it by.
 // What crosses to the test is plain JSON; RemotePeers and channels stay here.
-import { Recorder, within } from '/recorder.mjs';
+import { DEADLINE, Recorder, within } from '/recorder.mjs';
 
 const { MeteredPeer } = window.MeteredPeer;
 
@@ -90,11 +90,16 @@ window.room = {
   /** Whether the peer is still the RemotePeer that it was at first. */
   same: (peerId) => peer.remotePeers.find((r) => r.id === peerId) === first.get(peerId),
 
-  /** How the browser's own connection to the peer stands, and the candidate types it runs over. */
+  /** How the browser's own connection to the peer stands once it has been made, and the candidate types it runs over. */
   async connection(peerId) {
     const { pc } = known.get(peerId);
-    const stats = await pc.getStats();
-    const pair = [...stats.values()].find((s) => s.type === 'candidate-pair' && s.nominated);
+    const end = Date.now() + DEADLINE;
+    let stats;
+    let pair;
+    do {
+      stats = await pc.getStats();
+      pair = [...stats.values()].find((s) => s.type === 'candidate-pair' && s.nominated);
+    } while ((!pair || pc.connectionState === 'connecting') && Date.now() < end);
     return {
       state: pc.connectionState,
       real: pc instanceof RTCPeerConnection,
