@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -65,18 +64,24 @@ func TestFanOutTellsOfLostConnections(t *testing.T) {
 	}
 }
 
-// nobody is an address where nobody listens.
+// nobody is an address where nobody listens, nor will while the test runs: a socket
+// that does not listen has it.
 func nobody(t *testing.T) netip.AddrPort {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := netip.MustParseAddrPort(ln.Addr().String())
-	if err := ln.Close(); err != nil {
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: loopback.As4()}); err != nil {
 		t.Fatal(err)
 	}
-	return addr
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return netip.AddrPortFrom(loopback, uint16(name.(*unix.SockaddrInet4).Port))
 }
 
 func TestOpenTellsWhy(t *testing.T) {
