@@ -50,8 +50,8 @@ func newBroadcast(w *world, conn *conn, from, channel string, bytes int, subscri
 	return b
 }
 
-// run publishes while f runs, with so many messages in flight, and returns their
-// number once all have been delivered.
+// run publishes while f runs, and at least once, with so many messages in flight, and
+// returns their number once all have been delivered.
 func (b *broadcast) run(inFlight int, f func() error) (sent int64, err error) {
 	b.inFlight, b.sent, b.idle = int64(inFlight), 0, newLatch(1)
 	b.stopped.Store(false)
@@ -99,7 +99,7 @@ func (b *broadcast) next() func() {
 			delivered = min(delivered, b.done[i].Load())
 		}
 	}
-	if b.stopped.Load() {
+	if b.stopped.Load() && b.sent > 0 {
 		if delivered == b.sent {
 			b.w.loops[0].source = nil
 			b.idle.done(1)
