@@ -78,7 +78,7 @@ func (c *latencyCmd) most(ctx context.Context, h *harness, t *target.Target) (fl
 	}
 	most := float64(samples[0].Publishes) / samples[0].Wall.Seconds()
 	if most == 0 {
-		return 0, errors.New("no message arrived everywhere while looking for the most: --for is too short")
+		return 0, errors.New("no message arrived everywhere while looking for the most")
 	}
 	return most, nil
 }

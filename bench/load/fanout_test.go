@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -41,12 +42,38 @@ func TestFanOut(t *testing.T) {
 				}
 			}
 			// Publishers are members of the hub too and hear each other.
-			fleet.Each(func(*client.Loop) {})
+			for range 2 { // traffic is told at the end of a turn: the second is in another one
+				fleet.Each(func(*client.Loop) {})
+			}
 			frames, _ := fleet.Traffic()
 			if least := f.Publishes() * uint64(tt.subscribers); frames < least {
 				t.Errorf("got %d frames, want at least %d", frames, least)
 			}
 		})
+	}
+}
+
+// TestDuringLastsUntilThereIsOne: a measurement that is over before a message has come
+// everywhere goes on.
+func TestDuringLastsUntilThereIsOne(t *testing.T) {
+	ctx := testContext(t)
+	fleet := newFleet(t, 1)
+	f, err := OpenFanOut(ctx, fleet, newFloor(t), FanOutConfig{Channel: "c", Subscribers: 100, Publishers: 1, InFlight: 1, Ramp: client.Ramp{Window: 8}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go f.Start(1, 1)
+	s, err := Meter{Fleet: fleet, Publishes: f.Publishes}.During(ctx, time.Nanosecond)
+	if err != nil || s.Publishes == 0 || s.Frames == 0 {
+		t.Errorf("got %d messages, %d frames, %v, want some", s.Publishes, s.Frames, err)
+	}
+	if err := f.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	cut, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := (Meter{Fleet: fleet, Publishes: f.Publishes}).During(cut, time.Nanosecond); !errors.Is(err, context.Canceled) {
+		t.Errorf("once the context is done: got %v, want %v", err, context.Canceled)
 	}
 }
 

@@ -139,7 +139,9 @@ func (m Meter) Span() (end func() (Sample, error), err error) {
 	}, nil
 }
 
-// During measures for d, or until ctx is done: then it returns ctx's error too.
+// During measures for d, and, if Publishes are counted, on until there is one: what a
+// busy machine kept from running has shown nothing yet. It waits for that as long as
+// for the last deliveries of a phase. Once ctx is done it returns ctx's error too.
 func (m Meter) During(ctx context.Context, d time.Duration) (Sample, error) {
 	end, err := m.Span()
 	if err != nil {
@@ -147,6 +149,13 @@ func (m Meter) During(ctx context.Context, d time.Duration) (Sample, error) {
 	}
 	cut := Sleep(ctx, d)
 	s, err := end()
+	for range arrivePolls {
+		if cut != nil || err != nil || m.Publishes == nil || s.Publishes > 0 && s.Frames > 0 {
+			break
+		}
+		cut = Sleep(ctx, arrivePoll)
+		s, err = end()
+	}
 	return s, errors.Join(cut, err)
 }
 

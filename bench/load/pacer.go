@@ -14,6 +14,14 @@ type Pacer struct {
 // NewPacer paces rate messages a second from start on.
 func NewPacer(start int64, rate float64) Pacer { return Pacer{start, rate} }
 
+// paceTo paces rate messages a second from start on, or less than one message later,
+// so that one is due at from: what counts from then on is at least that one.
+func paceTo(start, from int64, rate float64) Pacer {
+	p := NewPacer(start, rate)
+	p.start += from - p.At(p.Due(from)-1)
+	return p
+}
+
 // At is when the i-th message, from 0, is due.
 func (p Pacer) At(i int) int64 {
 	return p.start + int64(float64(i)*float64(time.Second)/p.rate)

@@ -32,6 +32,23 @@ func TestPacer(t *testing.T) {
 	}
 }
 
+// TestPaceTo: one is due exactly when it begins to count, and the first not much later
+// than it may be.
+func TestPaceTo(t *testing.T) {
+	const start, second = 12345, int64(time.Second)
+	for _, rate := range []float64{0.01, 3, 7.77, 500, 1e6} {
+		for _, warmUp := range []int64{0, 1, second / 3, second, 100 * second} {
+			p := paceTo(start, start+warmUp, rate)
+			if n := p.Due(start + warmUp); p.At(n-1) != start+warmUp {
+				t.Errorf("rate %v, after %d ns: the last of %d is due at %d", rate, warmUp, n, p.At(n-1)-start)
+			}
+			if late := p.At(0) - start; late < 0 || float64(late) > float64(second)/rate {
+				t.Errorf("rate %v, after %d ns: the first is due at %d", rate, warmUp, late)
+			}
+		}
+	}
+}
+
 // TestDueIsInverseOfAt: a message is due exactly from its time on.
 func TestDueIsInverseOfAt(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))

@@ -143,7 +143,9 @@ func (p *Pairs) start(rate float64, start, from, until int64) *sync.WaitGroup {
 		part.times, part.lag, part.sent = Histogram{}, Histogram{}, 0
 		if share := float64(len(part.askers)) / float64(p.cfg.Pairs); share > 0 {
 			asking.Add(1)
-			part.pacer = NewPacer(start, share*rate)
+			if rate > 0 {
+				part.pacer = paceTo(start, from, share*rate)
+			}
 			l.At(start, func() { part.begin(l, rate == 0, asking.Done) })
 		}
 	})
@@ -184,11 +186,15 @@ func (l *pairLoop) begin(loop *client.Loop, closed bool, done func()) {
 		l.tick(loop, done)
 		return
 	}
-	now := client.Now()
+	l.askAll(client.Now())
+	l.rest(loop, done)
+}
+
+// askAll asks a question a pair.
+func (l *pairLoop) askAll(now int64) {
 	for _, a := range l.askers {
 		a.ask(now)
 	}
-	l.rest(loop, done)
 }
 
 // rest calls done once nothing more is to be asked: at the end, which may be
@@ -196,6 +202,10 @@ func (l *pairLoop) begin(loop *client.Loop, closed bool, done func()) {
 func (l *pairLoop) rest(loop *client.Loop, done func()) {
 	now, until := client.Now(), l.pairs.until.Load()
 	if now >= until {
+		// Should all of the time have passed over a question from before it.
+		if until > 0 && l.pairs.asked.Load() == 0 {
+			l.askAll(now)
+		}
 		done()
 		return
 	}

@@ -14,12 +14,15 @@ import (
 // has no next question then.
 func TestPairsMissing(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		rate  float64
-		asked int
+		name   string
+		rate   float64
+		warmUp time.Duration
+		asked  int
 	}{
-		{"paced", 100, 5},
-		{"closed loop", 0, 2},
+		{"paced", 100, 0, 5},
+		{"paced, seldom", 0.01, 20 * time.Millisecond, 1},
+		{"closed loop", 0, 0, 2},
+		{"closed loop, nothing since the warm-up", 0, 20 * time.Millisecond, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel() // as it lasts arriveLimit
@@ -29,7 +32,7 @@ func TestPairsMissing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			phase, err := pairs.Run(testContext(t), tt.rate, 0, 50*time.Millisecond)
+			phase, err := pairs.Run(testContext(t), tt.rate, tt.warmUp, 50*time.Millisecond)
 			if err != nil || phase.Published < tt.asked || phase.Missing != int64(phase.Published) {
 				t.Errorf("got %d asked, %d missing, %v, want at least %d, all of them", phase.Published, phase.Missing, err, tt.asked)
 			}

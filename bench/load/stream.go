@@ -117,11 +117,12 @@ func (p Phase) Complete() error {
 // messages due after the warm-up.
 func (s *Stream) Run(ctx context.Context, rate float64, warmUp, d time.Duration) (Phase, error) {
 	start := client.Now() + int64(startLead)
+	pacer := paceTo(start, start+int64(warmUp), rate)
 	s.from.Store(start + int64(warmUp))
 	s.delivered.Store(0)
 	s.fleet.Each(func(l *client.Loop) { s.loops[l.Index].times = Histogram{} })
 	home := s.fleet.Loop(0)
-	home.Post(func() { s.source.begin(home, NewPacer(start, rate), start+int64(warmUp+d)) })
+	home.Post(func() { s.source.begin(home, pacer, start+int64(warmUp+d)) })
 
 	var err error
 	select {
@@ -132,7 +133,7 @@ func (s *Stream) Run(ctx context.Context, rate float64, warmUp, d time.Duration)
 		err = ctx.Err()
 	}
 	// What was due, or, if it was cut short, what was sent until then.
-	phase := Phase{Published: max(0, s.source.sent-NewPacer(start, rate).Due(start+int64(warmUp)-1))}
+	phase := Phase{Published: max(0, s.source.sent-pacer.Due(start+int64(warmUp)-1))}
 	s.arrive(uint64(phase.Published * s.cfg.Subscribers))
 	phase.Delivered = s.delivered.Load()
 	phase.Missing = int64(phase.Published*s.cfg.Subscribers) - int64(phase.Delivered)
@@ -158,9 +159,11 @@ func (s *Stream) collect(phase *Phase) {
 const (
 	// startLead is the time from the start of a phase to its first message.
 	startLead = 10 * time.Millisecond
-	// arriveLimit is how long the last deliveries may take.
+	// arriveLimit is how long the last deliveries may take. It is counted in looks at
+	// them: while the machine stands still there is none.
 	arriveLimit = 10 * time.Second
 	arrivePoll  = 10 * time.Millisecond
+	arrivePolls = int(arriveLimit / arrivePoll)
 )
 
 // arrive waits until the wanted deliveries are there, or arriveLimit is over, or
@@ -172,7 +175,10 @@ func (s *Stream) arrive(wanted uint64) {
 // arrive waits until all is there, at most arriveLimit. That is not cut short by
 // a context: what was sent before its end is to be accounted for as well.
 func arrive(there func() bool) {
-	for deadline := time.Now().Add(arriveLimit); !there() && time.Now().Before(deadline); {
+	for range arrivePolls {
+		if there() {
+			return
+		}
 		time.Sleep(arrivePoll)
 	}
 }

@@ -76,6 +76,9 @@ func OpenWitnesses(ctx context.Context, fleet *client.Fleet, t *target.Target, c
 	return w, fleet.Open(ctx, cfg.Ramp, specs).Err()
 }
 
+// tellLimit is how long the last may wait to be told.
+const tellLimit = time.Minute
+
 // Run has the comer join and leave in turn for d, each time some time after all
 // have been told of the last. It returns how long that telling took.
 func (w *Witnesses) Run(ctx context.Context, every, d time.Duration) (joins, leaves Histogram, err error) {
@@ -84,7 +87,7 @@ func (w *Witnesses) Run(ctx context.Context, every, d time.Duration) (joins, lea
 		w.comer.every, w.comer.until = every, until
 		w.comer.change()
 	})
-	limit := time.NewTimer(d + arriveLimit)
+	limit := time.NewTimer(d + tellLimit)
 	defer limit.Stop()
 	select {
 	case <-w.comer.doneC:
