@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -28,6 +27,7 @@ type Cluster struct {
 	config ClusterConfig
 	dir    string
 	join   []string // flags of serve
+	routes []*port  // of nodes with NATS embedded, which must be told of them before they listen
 }
 
 // natsModule is the command nats-server, as go.mod has it.
@@ -77,7 +77,7 @@ func natsListens(line string) (addr string, ok bool) {
 }
 
 // foundLimit is how long nodes may take to hear of one another.
-const foundLimit = 15 * time.Second
+const foundLimit = time.Minute
 
 // Grow starts further nodes until there are n, and waits until each hears all
 // others.
@@ -86,13 +86,14 @@ func (c *Cluster) Grow(ctx context.Context, n int) error {
 		own := c.config.Own
 		own.Flags = slices.Concat(own.Flags, c.join, []string{"--node", fmt.Sprintf("node-%d", len(c.Nodes)+1)})
 		if c.config.Embedded {
-			routes, err := freeAddress()
+			routes, err := keepPort()
 			if err != nil {
 				return err
 			}
-			own.Flags = append(own.Flags, "--nats-listen", routes)
+			c.routes = append(c.routes, routes)
+			own.Flags = append(own.Flags, "--nats-listen", routes.addr.String())
 			if len(c.Nodes) == 0 {
-				c.join = append(c.join, "--nats-routes", routes)
+				c.join = append(c.join, "--nats-routes", routes.addr.String())
 			}
 		}
 		node, err := StartOwn(ctx, own)
@@ -132,18 +133,6 @@ func (t *Target) hears(ctx context.Context, n int) error {
 	}
 }
 
-// freeAddress is an address on which nobody listens: nodes must be told of routes
-// before they listen. It is the one that routes come from, as NATS tells others of
-// a node by that.
-func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
-}
-
 // Whole is the cluster as one target: members of channels are on all nodes in
 // turn, publishers on the first, and its cost is that of all nodes.
 func (c *Cluster) Whole() *Target { return c.from(0) }
@@ -181,6 +170,9 @@ func (c *Cluster) Close() error {
 	err := errors.Join(faults...)
 	if c.NATS != nil {
 		err = errors.Join(err, c.NATS.Stop())
+	}
+	for _, p := range c.routes {
+		p.release()
 	}
 	_ = os.RemoveAll(c.dir)
 	return err

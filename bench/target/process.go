@@ -46,9 +46,10 @@ type Process struct {
 
 const (
 	// startTimeout is how long a server may take to tell its address.
-	startTimeout = 30 * time.Second
-	// stopTimeout is how long it may take to end once told to.
-	stopTimeout = 15 * time.Second
+	startTimeout = time.Minute
+	// stopTimeout is how long it may take to end once told to: several times what it
+	// closes its connections over.
+	stopTimeout = time.Minute
 	// keepLines is how many of its last lines are kept, to tell with an error.
 	keepLines = 5
 )

@@ -36,6 +36,7 @@ type Target struct {
 	certificate *Certificate     // of a server of ours with TLS
 	behind      *Target          // the server that a terminator stands before
 	command     Command          // that starts it, for Restart
+	port        *port            // of a server of ours, kept for Restart; nil: it was given one
 	members     []netip.AddrPort // of a cluster's nodes, where members of channels are
 }
 
@@ -66,6 +67,7 @@ func (t *Target) Close() error {
 	if t.dir != "" {
 		_ = os.RemoveAll(t.dir)
 	}
+	t.port.release()
 	return err
 }
 
@@ -145,7 +147,7 @@ func resolve(hostPort string) (netip.AddrPort, error) {
 // Own says how to start the server from this module.
 type Own struct {
 	Bin    string   // the binary; built if empty
-	Listen string   // 127.0.0.1:0 if empty
+	Listen string   // any free port of 127.0.0.1 if empty
 	Loops  int      // event loops
 	Cores  []int    // to pin it to
 	TLS    bool     // it speaks TLS
@@ -167,8 +169,10 @@ func StartOwn(ctx context.Context, own Own) (t *Target, err error) {
 	if err != nil {
 		return nil, err
 	}
+	var kept *port
 	defer func() {
 		if err != nil {
+			kept.release()
 			_ = os.RemoveAll(dir)
 		}
 	}()
@@ -181,7 +185,10 @@ func StartOwn(ctx context.Context, own Own) (t *Target, err error) {
 		}
 	}
 	if own.Listen == "" {
-		own.Listen = "127.0.0.1:0"
+		if kept, err = keepPort(); err != nil {
+			return nil, err
+		}
+		own.Listen = kept.addr.String()
 	}
 	key := own.Key
 	if key == (Key{}) {
@@ -191,7 +198,7 @@ func StartOwn(ctx context.Context, own Own) (t *Target, err error) {
 	if err := os.WriteFile(apps, fmt.Appendf(nil, appsTemplate, key.ID, key.Secret), 0o600); err != nil {
 		return nil, err
 	}
-	t = &Target{Name: "signalbox", Commit: commit, dir: dir}
+	t = &Target{Name: "signalbox", Commit: commit, dir: dir, port: kept}
 	if t.certificate, err = newCertificate(dir); err != nil {
 		return nil, err
 	}
