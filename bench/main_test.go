@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"signalbox/bench/load"
 	"signalbox/bench/result"
@@ -42,6 +43,11 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	// What is too many for the descriptors that we may have is that on every machine.
+	if err := lowerLimit(mostDescriptors); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	server = filepath.Join(dir, "signalbox")
 	if err := target.Build(context.Background(), server, "signalbox/cmd/signalbox"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -55,6 +61,19 @@ func testMain(m *testing.M) int {
 		status = 1
 	}
 	return status
+}
+
+// mostDescriptors is more than any test needs.
+const mostDescriptors = 1 << 17
+
+// lowerLimit has this process, and those that it starts, have at most n descriptors.
+func lowerLimit(n uint64) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	limit.Cur, limit.Max = min(limit.Cur, n), min(limit.Max, n)
+	return os.NewSyscallError("setrlimit", unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 }
 
 // outcome is what a command line has done.
@@ -138,8 +157,9 @@ func TestScenarios(t *testing.T) {
 	longer := []string{"--for", "400ms", "--warm-up", "20ms"} // where a core is shared by two that encrypt
 	for _, tt := range []struct {
 		args []string
-		// rows have these figures, all above zero but for slopes: over so few
-		// connections what the runtime does in between is more than theirs.
+		// rows have these figures, all above zero but for slopes, as over so few
+		// connections what the runtime does in between is more than theirs, and for what
+		// nodes do at rest, which may be nothing.
 		rows    int
 		figures []string
 	}{
@@ -175,7 +195,7 @@ func TestScenarios(t *testing.T) {
 					t.Errorf("no row has %q", name)
 				}
 				for _, v := range values {
-					if v <= 0 && tt.args[0] != "idle" {
+					if v <= 0 && tt.args[0] != "idle" && (name != "CPU a node" || v < 0) {
 						t.Errorf("%q is %v", name, v)
 					}
 				}
@@ -220,7 +240,7 @@ func TestAccounts(t *testing.T) {
 	if err != nil || len(figures(lost, "arrived")) != 1 || figures(lost, "arrived")[0] >= figures(lost, "due")[0] {
 		t.Errorf("with peers that are closed: got %v, %v, want an account of what did not arrive", lost, err)
 	}
-	o = execute(t.Context(), t, "soak", "--peers", "4", "--channels", "2", "--churn", "2", "--life", "10ms", "--for", "500ms", "--samples", "1",
+	o = interrupt(t, []string{"[1-9]\\d* errors"}, "soak", "--peers", "4", "--channels", "2", "--churn", "2", "--life", "10ms", "--for", "1h", "--samples", "1",
 		"--server-bin", server, "--server-flags=--connect-rate 5")
 	if o.status != 1 || !strings.Contains(o.err, "visits and frames were refused") || strings.Contains(o.err, "deliveries were due") {
 		t.Errorf("with visits that are refused: got status %d, %q, want 1 and that they were", o.status, o.err)
@@ -270,7 +290,8 @@ func TestRatios(t *testing.T) {
 // TestIdleProfile: what an idle connection holds is told, and by names for all
 // that matters.
 func TestIdleProfile(t *testing.T) {
-	r := measure(t, "idle", "--profile", "--connections", "200,1200", "--rest", "100ms", "--no-floor", "--server-bin", server)
+	// So many that nobody notices what the server holds some kilobytes of now and then.
+	r := measure(t, "idle", "--profile", "--connections", "200,3200", "--rest", "100ms", "--no-floor", "--server-bin", server)
 	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "not at rest after 100ms") {
 		t.Errorf("got notes %q, want that the server was given too little time", notes)
 	}
@@ -449,8 +470,10 @@ func TestMissedLimit(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"presence", "--peers", "20"}, "rosters are right"},
-		{[]string{"reconnect", "--connections", "20", "--cut"}, "of 20 were back"},
+		// However long we do not get to run: who is in sees the roster in an hour, and who
+		// comes back to this server is one too many for a minute.
+		{[]string{"presence", "--peers", "20", "--server-flags=--snapshot-delay 1h --presence-window 1h"}, "rosters are right"},
+		{[]string{"reconnect", "--connections", "20", "--cut", "--server-flags=--connect-rate 20"}, "of 20 were back"},
 	} {
 		path := filepath.Join(t.TempDir(), "record.json")
 		o := execute(t.Context(), t, append(tt.args, "--limit", "1ns", "--server-bin", server, "--json", path)...)

@@ -150,5 +150,10 @@ func (w *peakWatch) run() {
 func (w *peakWatch) end() (used time.Duration, most float64) {
 	close(w.stopC)
 	<-w.doneC
+	if w.process != nil {
+		if cpu, err := w.process.CPU(); err == nil {
+			w.last = cpu // a span that is not over counts, too
+		}
+	}
 	return w.last - w.first, w.most
 }
