@@ -9,7 +9,7 @@ import (
 )
 
 // headTimeout is how long a client may take to send its request head.
-const headTimeout = 10 * time.Second
+const headTimeout = time.Minute
 
 // serveHTTP serves a handler that takes its connections over.
 func serveHTTP(ctx context.Context, handler http.Handler, ready func(net.Addr)) error {

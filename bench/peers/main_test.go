@@ -16,7 +16,7 @@ import (
 const asCommand = "PEERS_TEST_COMMAND"
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
