@@ -22,6 +22,7 @@ type session struct {
 	send    func([]byte) // any goroutine, while shaking
 	in      []byte       // records, borrowed while open runs
 	out     []byte       // records to be sent
+	broken  *Cause       // how the server has ended the connection while shaking; the loop's
 
 	// Guarded by mu, while shaking.
 	mu   sync.Mutex
@@ -159,13 +160,30 @@ func (c *Conn) secured(err error) {
 	if c.state != shaking {
 		return
 	}
-	if err != nil {
+	broken := c.session.broken
+	switch {
+	case broken != nil && errors.Is(err, net.ErrClosed): // that ended it
+		c.fail(*broken)
+		return
+	case err != nil:
 		c.fail(Cause{Text: err.Error()})
 		return
+	case broken != nil:
+		c.Resume()
 	}
 	rest := c.session.settle()
 	c.request()
 	c.take(rest)
+}
+
+// broke ends the handshake of a connection that the server has ended. That may be
+// because the handshake has failed, which is to tell why then.
+func (c *Conn) broke(why Cause) {
+	if c.session.broken == nil {
+		c.session.broken = &why
+	}
+	c.Stall()
+	c.session.end()
 }
 
 // receiveRecords reads once and handles what the records say.
@@ -174,6 +192,8 @@ func (c *Conn) receiveRecords() {
 	n, errno := recv(c.fd, l.records)
 	switch {
 	case errno == unix.EAGAIN:
+	case c.state == shaking && n == 0:
+		c.broke(Cause{Errno: errno})
 	case errno != 0:
 		c.fail(Cause{Errno: errno})
 	case n == 0:
