@@ -21,6 +21,9 @@ BENCHCOUNT  ?= 10
 BENCHDIR    ?= bench-results
 ARGS        ?=
 
+# The limit of a package's tests: go's own, ten minutes, is near for some on one busy core.
+TEST        := $(GO) test -shuffle=on -timeout 30m
+
 # A checkout that git refuses to read (another owner's, or no repository at all) builds without its commit.
 BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 
@@ -32,8 +35,8 @@ if ! command -v $(1) >/dev/null; then
 		exit 1
 	fi
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get update
-	apt-get install --yes --no-install-recommends $(2)
+	apt-get -o Acquire::Retries=5 update
+	apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends $(2)
 fi
 endef
 
@@ -75,9 +78,9 @@ test: gotest e2e e2e-cluster ## run every test: Go, the official SDK in Node, We
 .PHONY: gotest
 gotest: nginx iproute2 ## run the Go tests
 	@packages=$$($(GO) list ./... | grep -v $(ALONE))
-	$(GO) test -shuffle=on $$packages
-	$(GO) test -shuffle=on $(ALONE)
-	for module in $(MODULES); do (cd $$module && $(GO) test -shuffle=on ./...); done
+	$(TEST) $$packages
+	$(TEST) $(ALONE)
+	for module in $(MODULES); do (cd $$module && $(TEST) ./...); done
 
 .PHONY: e2e
 e2e: build browser $(NODEMODULES) ## run the SDK and browser tests against the built server, plain and over TLS
@@ -100,9 +103,9 @@ race: nginx iproute2 ## run the Go tests under the race detector, on one core an
 	@packages=$$($(GO) list ./... | grep -v $(ALONE))
 	for cores in 1 4; do
 		echo "GOMAXPROCS=$$cores"
-		$(GO) test -race -shuffle=on -count=1 -exec "env GOMAXPROCS=$$cores" $$packages
+		$(TEST) -race -count=1 -exec "env GOMAXPROCS=$$cores" $$packages
 	done
-	$(GO) test -race -shuffle=on -count=1 $(ALONE)
+	$(TEST) -race -count=1 $(ALONE)
 
 # A count, a few seconds' worth: a fuzz run that ends by time sometimes fails for that alone.
 .PHONY: fuzz
