@@ -91,25 +91,9 @@ func TestFanOutTellsOfLostConnections(t *testing.T) {
 	}
 }
 
-// nobody is an address where nobody listens, nor will while the test runs: a socket
-// that does not listen has it.
-func nobody(t *testing.T) netip.AddrPort {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Close(fd) })
-	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: loopback.As4()}); err != nil {
-		t.Fatal(err)
-	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return netip.AddrPortFrom(loopback, uint16(name.(*unix.SockaddrInet4).Port))
-}
+// nobody is an address where nobody listens: its port is that of a service of old, and
+// given to nobody who asks for any.
+var nobody = netip.MustParseAddrPort("127.0.0.1:1")
 
 func TestOpenTellsWhy(t *testing.T) {
 	hub := newFloor(t)
@@ -121,7 +105,7 @@ func TestOpenTellsWhy(t *testing.T) {
 		addr netip.AddrPort
 		want client.Cause
 	}{
-		{"refused", testContext(t), nobody(t), client.Cause{During: "connect", Errno: unix.ECONNREFUSED}},
+		{"refused", testContext(t), nobody, client.Cause{During: "connect", Errno: unix.ECONNREFUSED}},
 		// No hub sends the welcome that is waited for.
 		{"out of time", ended, hub.Addr, client.Cause{Text: "not finished in time"}},
 	} {

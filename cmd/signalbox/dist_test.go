@@ -261,12 +261,11 @@ func TestHealth(t *testing.T) {
 	if got := p.exit(); got != 0 {
 		t.Errorf("exit status: got %d, want 0", got)
 	}
-	dead := deadAddr(t)
 	for name, c := range map[string]struct {
 		args []string
 		want string
 	}{
-		"nobody there": {[]string{"health", "--admin-listen", dead}, "no answer from " + dead},
+		"nobody there": {[]string{"health", "--admin-listen", deadAddr}, "no answer from " + deadAddr},
 		"no port":      {[]string{"health", "--admin-listen", "localhost"}, "missing port"},
 		"port 0":       {[]string{"health", "--admin-listen", "localhost:0"}, "names no port"},
 		"no patience":  {[]string{"health", "--timeout", "0s"}, "--timeout must be at least 1ms"},
